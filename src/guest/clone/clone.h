@@ -1,0 +1,94 @@
+/*
+ * clone.h - copy-on-write clones of a live, multi-threaded process.
+ *
+ * The process that calls clone_park() becomes a template: its other threads wait at a known point
+ * and it uses no CPU. Each clone_fork() then makes a child in which, after clone_resume(), every
+ * thread exists again with its stack, TLS, registers and signal state and goes on as if nothing had
+ * happened. A clone may park and be cloned itself.
+ *
+ * Everything is called by one thread, the cloner. Between clone_fork() and clone_resume() the child
+ * has that thread only and none of the locks of the process can be relied on: no allocation, no
+ * stdio, no library call that takes a lock.
+ *
+ *     clone_park()                     settle, park all other threads, survey memory and
+ * descriptors loop: clone_fork()                 parent: goes on with the next request child: enter
+ * namespaces, mounts, drop privileges ...      (the caller's business) child:
+ * clone_remake_descriptors() child: say hello child: clone_resume()    one helper thread makes all
+ * others, off the caller's path clone_release()                  instead of serving: every thread
+ * goes on in this process
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "base/time.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct clone_template;
+
+struct clone_options {
+	usec_t settle_limit;  /* longest wait for the process to use no CPU; 0: do not settle */
+	usec_t park_deadline; /* longest wait for all threads to park; 0: one second */
+	/* Called for each thing about the process that its clones will not have as it was, with one
+	 * sentence each (a connected socket that will read end of file, and so on). May be NULL. */
+	void (*note)(void *data, const char *sentence);
+	void *note_data;
+	/* Descriptors that the caller handles itself: neither re-made nor reported. */
+	const int *ignored_fds;
+	size_t ignored_count;
+};
+
+/*
+ * Parks every thread but the caller. On failure (a thread that does not park within the deadline, a
+ * writable shared mapping, too many threads) every thread is released again and `e` names the
+ * thread with its wait channel, or the mapping. On success the template belongs to the caller.
+ */
+int clone_park(
+	struct clone_template **ret, const struct clone_options *options, struct err *e) MUST_CHECK;
+
+/* How many threads are parked, the caller not counted. */
+size_t clone_thread_count(const struct clone_template *t);
+
+struct clone_request {
+	uint64_t
+		flags; /* CLONE_PARENT, CLONE_NEWPID, CLONE_NEWNS ...; nothing that shares memory */
+	int exit_signal; /* 0 with CLONE_PARENT: the caller's own */
+	int cgroup_fd;   /* -1, or a cgroup v2 directory for CLONE_INTO_CGROUP */
+};
+
+#define CLONE_CHILD 1 /* the outcome of clone_fork() in the child */
+
+/*
+ * Forks. In the parent: 0 and *ret_pid, or -errno with nothing made. In the child: CLONE_CHILD; the
+ * signal mask and the thread's own identity (TID in TLS, robust list, rseq) are already right.
+ */
+int clone_fork(
+	struct clone_template *t, const struct clone_request *request, pid_t *ret_pid) MUST_CHECK;
+
+/* Puts a descriptor of the child at another number before the survey is replayed; the source is
+ * closed. */
+struct clone_descriptor {
+	int number;      /* where the process expects it */
+	int fd;          /* what to put there */
+	bool keep_flags; /* carry over O_NONBLOCK of what the template had there */
+};
+
+/*
+ * In the child, or in a process that will not be cloned again: gives this process open file
+ * descriptions of its own at the numbers that the survey found, after the replacements are in
+ * place. /proc must be mounted. Returns 0 or -errno; *ret_failed_fd is then the number it failed
+ * on.
+ */
+int clone_remake_descriptors(struct clone_template *t, const struct clone_descriptor *replacements,
+	size_t count, int *ret_failed_fd) MUST_CHECK;
+
+/*
+ * In the child: makes all other threads again through one helper thread, and gives the template's
+ * memory back. The caller continues while they are being made. `t` is gone afterwards.
+ */
+int clone_resume(struct clone_template *t) MUST_CHECK;
+
+/* In the template: lets every thread go on here. `t` is gone afterwards. */
+void clone_release(struct clone_template *t);

@@ -1,0 +1,50 @@
+/*
+ * supervisor.h - the daemon as a whole: the options it was started with and what it owns.
+ *
+ * The supervisor owns the loop, the worker, the store, the registry, the runtimes and the front,
+ * made in that order and ended in the opposite one.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/time.h"
+
+#include <stdbool.h>
+
+struct front;
+struct loop;
+struct registry;
+struct runtimes;
+struct scheduler;
+struct store;
+struct worker;
+struct processes;
+
+/* As given on the command line; the table in options.c has names, defaults and meanings. */
+struct options {
+	const char *listen;     /* ADDR:PORT, or unix:PATH */
+	const char *state;      /* directory, made if it is not there */
+	const char *runtimes;   /* directory with one folder per language */
+	uint64_t memory_budget; /* bytes for templates and isolates; 0: half of the machine */
+	uint32_t keep_alive_s;  /* default of the functions */
+	uint32_t spares;        /* default of the functions */
+	uint32_t concurrency;   /* isolates alive at once, all functions together */
+	bool isolation_request; /* a fresh isolate for every request, all functions */
+	bool launch_exec;       /* launch = exec for all functions */
+	const char *warm; /* comma-separated runtimes whose templates are made at start; "all" */
+};
+
+struct supervisor {
+	struct options options;
+	struct loop *loop;
+	struct worker *worker;
+	struct store *store;
+	struct processes *processes;
+	struct runtimes *runtimes;
+	struct registry *registry;
+	struct front *front;
+	bool draining; /* SIGTERM: take no new invocations, finish what runs */
+};
+
+/* `polyvisor serve`: returns the exit code of the program. argv[0] is "serve". */
+int supervisor_main(int argc, char **argv);
