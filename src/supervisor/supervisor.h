@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "base/time.h"
+#include "base/usec.h"
 
 #include <stdbool.h>
 

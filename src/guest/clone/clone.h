@@ -21,7 +21,7 @@
 
 #include "base/err.h"
 #include "base/macros.h"
-#include "base/time.h"
+#include "base/usec.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -9,7 +9,7 @@
 
 #include "base/list.h"
 #include "base/macros.h"
-#include "base/time.h"
+#include "base/usec.h"
 
 #include <stdbool.h>
 

@@ -9,14 +9,15 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
-#include "base/time.h"
+#include "base/usec.h"
 #include "supervisor/loop/loop.h"
 
 #include <stdbool.h>
 
 #define INVOCATION_ID_SIZE 37 /* a UUID and its NUL */
-#define INVOCATION_TAIL 4096  /* bytes of log that a client can have with the reply, as on Lambda  \
-			       */
+#define INVOCATION_TAIL                                                                            \
+	4096 /* bytes of log that a client can have with the reply, as on Lambda                   \
+	      */
 
 struct function;
 struct isolate;

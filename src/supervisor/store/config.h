@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/macros.h"
-#include "base/time.h"
+#include "base/usec.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /*
- * time.h - the one time type: microseconds in 64 bits.
+ * usec.h - the one time type: microseconds in 64 bits.
  */
 #pragma once
 
