@@ -1,0 +1,22 @@
+/*
+ * child.h - what a process does between being cloned from the spawner and its own life.
+ *
+ * A child has one thread and a copy of the spawner's small memory. It ends in exec or in the loop
+ * of a function's init; a step that fails is one sentence on its console (an init has none:
+ * standard error) and exit code 127.
+ */
+#pragma once
+
+#include "base/fd.h"
+#include "supervisor/launch/spawner.h"
+
+struct child {
+	struct spawn_request *request;
+	struct fd_message message; /* the descriptors that came with the request */
+	int supervisor_pidfd;
+	const struct root_spec *root;
+};
+
+_Noreturn void child_run_init(struct child *child);
+_Noreturn void child_run_runtime(struct child *child);
+_Noreturn void child_run_isolate(struct child *child);
