@@ -171,3 +171,9 @@ int wire_end(struct wire_writer *w, size_t payload_size, size_t *ret_size)
 	*ret_size = w->size;
 	return 0;
 }
+
+void wire_set_sequence(void *frame, uint32_t sequence)
+{
+	memcpy((char *)frame + offsetof(struct wire_raw_header, sequence), &sequence,
+		sizeof(sequence));
+}

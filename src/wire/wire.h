@@ -148,3 +148,6 @@ void wire_put_pair(struct wire_writer *w, enum wire_key key, const char *name, c
 
 /* Finishes the header; *ret_size is the size of the frame without its payload. 0 or -EMSGSIZE. */
 int wire_end(struct wire_writer *w, size_t payload_size, size_t *ret_size) MUST_CHECK;
+
+/* Gives a finished frame another sequence: one that is sent again is a new request. */
+void wire_set_sequence(void *frame, uint32_t sequence);
