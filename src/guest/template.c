@@ -1,0 +1,258 @@
+/*
+ * template.c - pv_template(): a process that waits, parked, to be cloned.
+ *
+ * The runtime template answers BECOME and the function template LAUNCH, one at a time, until the
+ * supervisor closes the socket. While they wait the other threads are parked and may hold any lock,
+ * so nothing here allocates once clone_park() has returned.
+ */
+#include "guest/handle.h"
+
+#include "base/fd.h"
+#include "wire/settings.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TEMPLATE_SETTLE (2 * USEC_PER_SEC)
+#define TEMPLATE_PARK (5 * USEC_PER_SEC)
+
+static void template_note(void *data, const char *sentence)
+{
+	struct pv_handle *handle = data;
+
+	/* A note that is lost changes nothing about the template. */
+	(void)note_send(handle->fd, sentence, 0);
+}
+
+static int template_park(struct pv_handle *handle, struct clone_template **ret)
+{
+	const int ours[] = { STDOUT_FILENO, STDERR_FILENO, handle->fd };
+	const struct clone_options options = {
+		.settle_limit = TEMPLATE_SETTLE,
+		.park_deadline = TEMPLATE_PARK,
+		.note = template_note,
+		.note_data = handle,
+		.ignored_fds = ours,
+		.ignored_count = array_size(ours),
+	};
+
+	return clone_park(ret, &options, &handle->error);
+}
+
+static int template_send_ready(struct pv_handle *handle, struct clone_template *t)
+{
+	unsigned char frame[GUEST_FRAME_MAX];
+	struct wire_writer w;
+	int r;
+
+	wire_begin(&w, frame, sizeof(frame), WIRE_READY, 0);
+	wire_put(&w, WIRE_RUNTIME_VERSION, handle->runtime_version);
+	wire_put_number(&w, WIRE_THREADS, clone_thread_count(t));
+	r = handle_send(handle, &w);
+	return r < 0 ? err_errno(&handle->error, r, "The supervisor did not hear of the template")
+		     : 0;
+}
+
+/* The request that this template is there for, in memory that its clones keep. */
+static struct role *template_role(struct pv_handle *handle)
+{
+	return handle->stage == STAGE_BOOTING ? &handle->become : &handle->launch;
+}
+
+static bool template_uses_namespaces(struct pv_handle *handle)
+{
+	const char *value = role_setting(&handle->become, SETTING_NAMESPACES);
+
+	return !value || strcmp(value, "0") != 0;
+}
+
+/* Gives the descriptors of a request their names; settings.h has the order. 0 or -EBADMSG. */
+static int template_sort_descriptors(struct envelope *envelope, struct fd_message *message)
+{
+	bool namespaces = template_uses_namespaces(envelope->handle);
+	bool launch = envelope->handle->stage == STAGE_FUNCTION;
+	int *const places[] = {
+		namespaces && !launch ? &envelope->pid_namespace : NULL,
+		namespaces && !launch ? &envelope->mount_namespace : NULL,
+		&envelope->socket,
+		&envelope->console,
+		namespaces && launch ? &envelope->tmp : NULL,
+		launch ? &envelope->cgroup : NULL,
+	};
+	size_t taken = 0;
+
+	for (size_t i = 0; i < array_size(places); i++)
+		if (places[i] && taken < message->fd_count)
+			*places[i] = message->fds[taken++];
+	if (taken < message->fd_count || envelope->console < 0 ||
+		(namespaces && launch && envelope->tmp < 0))
+		return -EBADMSG;
+	return 0;
+}
+
+static int template_fork(struct envelope *envelope)
+{
+	bool namespaces = template_uses_namespaces(envelope->handle);
+	struct clone_request request = { .flags = CLONE_PARENT, .cgroup_fd = envelope->cgroup };
+	pid_t pid;
+
+	if (namespaces && envelope->handle->stage == STAGE_FUNCTION)
+		request.flags |= CLONE_NEWPID | CLONE_NEWNS;
+	/* Only this way is a clone made inside a namespace that exists; it holds for the next one
+	 * only as far as that one does the same. */
+	if (envelope->pid_namespace >= 0 && setns(envelope->pid_namespace, CLONE_NEWPID) < 0)
+		return err_errno(&envelope->handle->error, -errno,
+			"The runtime template cannot use the pid namespace of the function");
+	return clone_fork(envelope->template, &request, &pid);
+}
+
+/* Answers one request. CLONE_CHILD in the clone, else 0, or -errno when nothing was made. */
+static int template_answer(struct envelope *envelope, struct fd_message *message, struct role *role)
+{
+	struct pv_handle *handle = envelope->handle;
+	struct wire_header header = { 0 };
+	int r;
+
+	handle->error.code = 0;
+	r = role_decode(role, (size_t)message->size, &header);
+	envelope->sequence = header.sequence;
+	if (r == 0 && header.type != (handle->stage == STAGE_BOOTING ? WIRE_BECOME : WIRE_LAUNCH))
+		r = -EBADMSG;
+	if (r == 0)
+		r = template_sort_descriptors(envelope, message);
+	if (r < 0)
+		return err_set(
+			&handle->error, r, "The request is not one that this template knows.");
+	r = template_fork(envelope);
+	if (r < 0 && !handle->error.code)
+		err_set(&handle->error, r, "The process cannot be cloned: %s", strerrordesc_np(-r));
+	return r;
+}
+
+static void template_advance(struct pv_handle *handle)
+{
+	handle->stage = handle->stage == STAGE_BOOTING ? STAGE_FUNCTION : STAGE_ISOLATE;
+}
+
+/* In a clone, where it is to live: its threads are made again, and what must differ, differs. */
+static int template_resume(struct envelope *envelope)
+{
+	struct pv_handle *handle = envelope->handle;
+	int r;
+
+	r = clone_resume(envelope->template);
+	if (r < 0)
+		return err_errno(&handle->error, r, "The threads of the clone cannot be made");
+	handle->clone = true;
+	template_advance(handle);
+	r = reseed_run(&handle->reseed);
+	if (r < 0)
+		return err_set(&handle->error, r, "OpenSSL in the clone took no new entropy.");
+	if (handle->stage == STAGE_FUNCTION)
+		r = environment_apply(handle);
+	return r < 0 ? err_errno(&handle->error, r, "The clone has no environment") : 0;
+}
+
+static int template_become_clone(struct envelope *envelope)
+{
+	struct pv_handle *handle = envelope->handle;
+	int r;
+
+	if (handle->stage == STAGE_BOOTING)
+		envelope_enter_function(envelope);
+	else
+		envelope_enter_isolate(envelope);
+	r = template_resume(envelope);
+	if (r < 0)
+		(void)note_send(handle->fd, handle->error.text, r);
+	return r;
+}
+
+/* Returns 0 in clones, where *t is gone, and a fault in the template when it is not wanted. */
+static int template_serve(struct pv_handle *handle, struct clone_template **t)
+{
+	struct role *role = template_role(handle);
+	int r;
+
+	for (;;) {
+		struct fd_message message;
+		struct envelope envelope = { .handle = handle, .template = *t };
+
+		envelope.pid_namespace = envelope.mount_namespace = envelope.socket = -1;
+		envelope.console = envelope.tmp = envelope.cgroup = -1;
+		r = fd_receive(handle->fd, role->data, WIRE_CONTROL_MAX, 0, &message);
+		if (r == 0 && message.size == 0)
+			r = -ESHUTDOWN;
+		if (r < 0)
+			return err_errno(&handle->error, r, "The supervisor is gone");
+		r = template_answer(&envelope, &message, role);
+		if (r == CLONE_CHILD) {
+			*t = NULL;
+			return template_become_clone(&envelope);
+		}
+		fd_message_done(&message);
+		/* The next function's clone must not find this one's secrets. */
+		explicit_bzero(role->data, (size_t)message.size);
+		if (r < 0)
+			handle_refuse(handle, envelope.sequence);
+	}
+}
+
+static int template_by_clone(struct pv_handle *handle)
+{
+	struct clone_template *t = NULL;
+	int r;
+
+	r = role_map(template_role(handle));
+	if (r < 0)
+		return err_errno(&handle->error, r, "There is no memory for requests");
+	reseed_find(&handle->reseed);
+	r = template_park(handle, &t);
+	if (r < 0) {
+		handle_refuse(handle, 0);
+		return r;
+	}
+	r = template_send_ready(handle, t);
+	if (r == 0)
+		r = template_serve(handle, &t);
+	/* To exit, a runtime needs its threads. */
+	if (t)
+		clone_release(t);
+	return r;
+}
+
+/* By exec, the process is told what to be and is then an isolate. */
+static int template_by_exec(struct pv_handle *handle)
+{
+	struct wire_header header;
+	const char *root;
+	int r;
+
+	template_advance(handle);
+	if (handle->stage == STAGE_ISOLATE)
+		return 0;
+	r = role_map(&handle->become);
+	if (r == 0)
+		r = channel_read_role(handle->fd, &handle->become, &header);
+	if (r == 0 && header.type != WIRE_BECOME)
+		r = -EBADMSG;
+	if (r < 0)
+		return err_errno(&handle->error, r, "The supervisor did not say what to be");
+	root = wire_find(handle->become.fields, handle->become.fields_size, WIRE_TASK_ROOT);
+	if (root && chdir(root) < 0)
+		return err_errno(
+			&handle->error, -errno, "The code's folder %s cannot be entered", root);
+	return environment_apply(handle);
+}
+
+int pv_template(pv_handle *handle)
+{
+	if (!handle)
+		return -EINVAL;
+	if (handle->stage == STAGE_ISOLATE)
+		return err_set(&handle->error, -EINVAL, "An isolate is no template.");
+	return handle->exec ? template_by_exec(handle) : template_by_clone(handle);
+}
