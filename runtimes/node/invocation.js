@@ -1,0 +1,152 @@
+'use strict';
+/*
+ * invocation.js - one event through the handler: context, callback, streamed replies, errors, and
+ * what the console writes meanwhile. The sink takes the outcome: the addon, or what stands for it
+ * while a template is being warmed.
+ */
+const { Writable } = require('stream');
+const { finished } = require('stream/promises');
+const { format } = require('util');
+const { named } = require('./handler.js');
+
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const TOO_LARGE = 2;
+const TEXT_MAX = 100000; /* characters of an error's message, and of its trace */
+const LEVELS = { trace: 'TRACE', debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN',
+	error: 'ERROR', fatal: 'FATAL' };
+
+/* The invocation under way: how it fails, and what it does once the event loop has run empty. */
+const current = { requestId: undefined, fail: undefined, drained: undefined };
+
+function log(level, message) {
+	const [timestamp, { requestId }] = [new Date().toISOString(), current];
+	process.stdout.write(process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON' ?
+		`${JSON.stringify({ timestamp, level, requestId, message })}\n` :
+		`${timestamp}\t${requestId}\t${level}\t${message}\n`);
+}
+for (const [method, level] of Object.entries(LEVELS))
+	console[method] = (...words) => log(level, format(...words));
+
+function report(error, title, send) {
+	const clean = (text) => String(text).slice(0, TEXT_MAX).replaceAll('\x7f', '%7F');
+	const { name, message, stack } = error instanceof Error || (error?.name && error.stack) ?
+		error : { name: typeof error, message: format('%s', error) };
+	const json = JSON.stringify({ errorType: clean(name), errorMessage: clean(message),
+		trace: stack ? clean(stack).split('\n') : [] });
+	log('ERROR', `${title} \t${json}`);
+	send(clean(name), json);
+}
+
+/* A streamed reply; where the caller wants it in one piece, the parts are collected. */
+class ResponseStream extends Writable {
+	contentType = 'application/octet-stream';
+	parts = [];
+	part = (data) => this.parts.push(data);
+
+	setContentType(type) {
+		this.contentType = type;
+	}
+
+	_write(chunk, encoding, done) {
+		const plain = typeof chunk === 'string' || chunk instanceof Uint8Array;
+		this.part(Buffer.from(plain ? chunk : JSON.stringify(chunk), encoding), this.contentType);
+		done();
+	}
+}
+
+globalThis.awslambda = {
+	streamifyResponse: (handler) => Object.assign(handler, { [STREAMING]: 'response' }),
+	HttpResponseStream: {
+		from(stream, prelude) {
+			stream.setContentType('application/vnd.awslambda.http-integration-response');
+			stream.write(JSON.stringify(prelude) + '\0'.repeat(8));
+			return stream;
+		},
+	},
+};
+
+function makeContext({ attribute, invocation }, succeed, fail) {
+	const parsed = (name) => invocation(name) && JSON.parse(invocation(name));
+	const deadline = Number(invocation('deadline_ms'));
+	return {
+		callbackWaitsForEmptyEventLoop: true,
+		awsRequestId: invocation('request_id'),
+		invokedFunctionArn: invocation('arn'),
+		functionName: attribute('name'),
+		functionVersion: attribute('version'),
+		memoryLimitInMB: attribute('memory_mb'),
+		logGroupName: attribute('log_group'),
+		logStreamName: attribute('log_stream'),
+		clientContext: parsed('client_context'),
+		identity: parsed('identity'),
+		tenantId: invocation('tenant_id'),
+		getRemainingTimeInMillis: () => deadline - Date.now(),
+		done: (error, result) => (error ?? null) === null ? succeed(result) : fail(error),
+		succeed,
+		fail,
+	};
+}
+
+/* Calls the handler; whatever it does first of succeeding and failing counts. */
+function start(handler, event, sink, succeed, fail) {
+	const context = makeContext(sink, succeed, fail);
+	const callback = (error, result) => {
+		if ((error ?? null) !== null || !context.callbackWaitsForEmptyEventLoop)
+			context.done(error, result);
+		else if (current.fail === fail)
+			current.drained = () => succeed(result);
+	};
+	Object.assign(current, { fail, drained: succeed });
+	const stream = handler[STREAMING] && new ResponseStream({ objectMode: true });
+	if (sink.invocation('stream') === '1' && stream)
+		stream.part = sink.part;
+	const result = stream ?
+		Promise.all([finished(stream), handler(event, stream, context)]).then(() => stream) :
+		handler(event, context, callback);
+	if (typeof result?.then === 'function') {
+		current.drained = () => fail(named('Runtime.NodeJsExit',
+			'The event loop ran empty before the promise of the handler was settled.'));
+		result.then(succeed, fail);
+	} else if (result !== undefined && handler.length < 3) {
+		succeed(result);
+	}
+}
+
+function parse(text) {
+	try {
+		return JSON.parse(text);
+	} catch (error) {
+		throw named('Runtime.UnmarshalError', `Unable to unmarshal input: ${error.message}`);
+	}
+}
+
+function serialise(result) {
+	if (result instanceof ResponseStream)
+		return [Buffer.concat(result.parts), result.contentType];
+	try {
+		return [JSON.stringify(result) ?? 'null'];
+	} catch (error) {
+		throw named('Runtime.MarshalError', `Unable to stringify response body: ${error.message}`);
+	}
+}
+
+/* Runs the handler on an event; the promise is fulfilled when the outcome has been sent. */
+async function invoke(handler, text, sink) {
+	const trace = sink.invocation('trace_id');
+	if (trace)
+		process.env._X_AMZN_TRACE_ID = trace;
+	current.requestId = sink.invocation('request_id');
+	try {
+		const event = parse(text);
+		const result = await new Promise((succeed, fail) =>
+			start(handler, event, sink, succeed, fail));
+		if (sink.reply(...serialise(result)) === TOO_LARGE)
+			throw named('Function.ResponseSizeTooLarge', 'Response payload size exceeded ' +
+				`maximum allowed payload size (${sink.attribute('reply-bytes') ?? 6291456} bytes).`);
+	} catch (error) {
+		report(error ?? 'handled', current.title ?? 'Invoke Error', sink.fail);
+	}
+	current.fail = current.drained = undefined;
+}
+
+module.exports = { current, invoke, report };
