@@ -25,6 +25,7 @@ struct options {
 	const char *listen;     /* ADDR:PORT, or unix:PATH */
 	const char *state;      /* directory, made if it is not there */
 	const char *runtimes;   /* directory with one folder per language */
+	const char *library;    /* directory with libpolyvisor.so */
 	uint64_t memory_budget; /* bytes for templates and isolates; 0: half of the machine */
 	uint32_t keep_alive_s;  /* default of the functions */
 	uint32_t spares;        /* default of the functions */

@@ -93,6 +93,7 @@ struct isolate {
 	/* The owner's. */
 	struct invocation *invocation;
 	usec_t launch_us;
+	struct list *place; /* the list it is in */
 	struct list link;
 };
 

@@ -33,8 +33,14 @@ struct runtimes {
 	struct list all;
 };
 
+static void runtime_tell_waiters(struct runtime *runtime, const struct err *e);
+
 static void runtime_free(struct runtime *runtime)
 {
+	struct err e = { 0 };
+
+	err_set(&e, -ECANCELED, "the supervisor ends");
+	runtime_tell_waiters(runtime, &e);
 	list_remove(&runtime->link);
 	runtime_template_free(runtime->current);
 	runtime_template_free(runtime->next);

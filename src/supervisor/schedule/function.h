@@ -47,6 +47,9 @@ struct function_stats {
 	bool template_ready;
 	uint64_t launches;
 	usec_t last_launch_us;
+	uint64_t template_kb; /* proportional set size of the function template, 0: unknown */
+	uint64_t template_anonymous_kb; /* its resident anonymous memory */
+	usec_t warm_us;                 /* what making init and template took, last time */
 	char note[256]; /* what `show` should say, such as an inexact runtime match; "" if nothing
 			 */
 };

@@ -66,6 +66,7 @@ struct invocation {
 	struct isolate *isolate;
 	struct list link;
 	size_t log_size, log_lost;
+	unsigned attempts; /* launches that failed before the handler could begin */
 	uint64_t memory_kb;
 };
 

@@ -1,0 +1,179 @@
+/*
+ * options.c - see options.h. One row of the table per option: parsing, defaults and help come from
+ * it.
+ */
+#include "supervisor/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum option_kind {
+	OPTION_TEXT,   /* const char * */
+	OPTION_NUMBER, /* uint32_t */
+	OPTION_BYTES,  /* uint64_t, with K, M or G behind it */
+	OPTION_CHOICE, /* bool: the second of two words */
+};
+
+struct option_row {
+	const char *name, *argument, *help, *preset;
+	enum option_kind kind;
+	size_t offset;
+	uint64_t least, most;
+	const char *words[2]; /* OPTION_CHOICE: false, true */
+};
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+	{ "listen", "ADDR:PORT", "where to answer HTTP, or unix:PATH", "127.0.0.1:8480",
+		OPTION_TEXT, AT(listen), 0, 0, { NULL } },
+	{ "state", "DIR", "where functions are kept", "/var/lib/polyvisor", OPTION_TEXT, AT(state),
+		0, 0, { NULL } },
+	{ "runtimes", "DIR", "the language runtimes; default: beside the program", NULL,
+		OPTION_TEXT, AT(runtimes), 0, 0, { NULL } },
+	{ "library", "DIR", "where libpolyvisor.so is; default: beside the program", NULL,
+		OPTION_TEXT, AT(library), 0, 0, { NULL } },
+	{ "memory-budget", "BYTES", "for templates and isolates; 0: half of the machine", "0",
+		OPTION_BYTES, AT(memory_budget), 0, UINT64_MAX, { NULL } },
+	{ "keep-alive", "SECONDS", "how long an idle isolate is kept", "600", OPTION_NUMBER,
+		AT(keep_alive_s), 0, 86400, { NULL } },
+	{ "spares", "N", "isolates of each function that are kept ready", "0", OPTION_NUMBER,
+		AT(spares), 0, 1000, { NULL } },
+	{ "concurrency", "N", "isolates alive at once, all functions together", "4000",
+		OPTION_NUMBER, AT(concurrency), 1, 1000000, { NULL } },
+	{ "isolation", "function|request", "whether an isolate serves more than one request",
+		"function", OPTION_CHOICE, AT(isolation_request), 0, 0, { "function", "request" } },
+	{ "launch", "clone|exec", "how isolates are made", "clone", OPTION_CHOICE, AT(launch_exec),
+		0, 0, { "clone", "exec" } },
+	{ "warm", "NAMES", "runtimes whose template is made at start, or \"all\", or \"none\"",
+		"all", OPTION_TEXT, AT(warm), 0, 0, { NULL } },
+};
+
+static void options_help(FILE *file)
+{
+	fputs("usage: polyvisor serve [options]\n\nRuns the supervisor until it is told to end "
+	      "(SIGTERM, SIGINT).\n\n",
+		file);
+	for (size_t i = 0; i < array_size(option_rows); i++) {
+		const struct option_row *row = &option_rows[i];
+		char left[64];
+
+		snprintf(left, sizeof(left), "--%s %s", row->name, row->argument);
+		fprintf(file, "  %-30s %s", left, row->help);
+		if (row->preset)
+			fprintf(file, " (%s)", row->preset);
+		fputc('\n', file);
+	}
+}
+
+static int parse_number(const char *text, bool units, uint64_t *ret)
+{
+	static const char letters[] = "KMG";
+	char *end;
+	uint64_t value;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno)
+		return -ERANGE;
+	if (units && *end) {
+		const char *letter = strchr(letters, toupper((unsigned char)*end));
+
+		if (!letter || end[1])
+			return -EINVAL;
+		if (__builtin_mul_overflow(
+			    value, (uint64_t)1 << 10 * (letter - letters + 1), &value))
+			return -ERANGE;
+	} else if (*end) {
+		return -EINVAL;
+	}
+	*ret = value;
+	return 0;
+}
+
+static int option_set(const struct option_row *row, const char *text, struct options *options)
+{
+	void *at = (char *)options + row->offset;
+	uint64_t number = 0;
+	int r = 0;
+
+	switch (row->kind) {
+	case OPTION_TEXT:
+		*(const char **)at = text;
+		break;
+	case OPTION_NUMBER:
+	case OPTION_BYTES:
+		r = parse_number(text, row->kind == OPTION_BYTES, &number);
+		if (r == 0 && (number < row->least || number > row->most))
+			r = -ERANGE;
+		if (r == 0 && row->kind == OPTION_BYTES)
+			*(uint64_t *)at = number;
+		else if (r == 0)
+			*(uint32_t *)at = (uint32_t)number;
+		break;
+	case OPTION_CHOICE:
+		*(bool *)at = !strcmp(text, row->words[1]);
+		r = *(bool *)at || !strcmp(text, row->words[0]) ? 0 : -EINVAL;
+		break;
+	}
+	return r;
+}
+
+static void option_complain(const struct option_row *row, const char *text)
+{
+	if (row->kind == OPTION_NUMBER)
+		fprintf(stderr,
+			"polyvisor: --%s %s is not a number from %llu to %llu; see `polyvisor "
+			"serve --help`\n",
+			row->name, text, (unsigned long long)row->least,
+			(unsigned long long)row->most);
+	else
+		fprintf(stderr,
+			"polyvisor: --%s takes %s, not \"%s\"; see `polyvisor serve --help`\n",
+			row->name, row->argument, text);
+}
+
+static void options_preset(struct options *options)
+{
+	*options = (struct options){ 0 };
+	for (size_t i = 0; i < array_size(option_rows); i++)
+		if (option_rows[i].preset &&
+			option_set(&option_rows[i], option_rows[i].preset, options) < 0)
+			abort(); /* the table contradicts itself */
+}
+
+int options_parse(int argc, char **argv, struct options *ret, int *ret_exit)
+{
+	struct option longs[array_size(option_rows) + 2] = { 0 };
+	int index, c;
+
+	for (size_t i = 0; i < array_size(option_rows); i++)
+		longs[i] = (struct option){ option_rows[i].name, required_argument, NULL, 1 };
+	longs[array_size(option_rows)] = (struct option){ "help", no_argument, NULL, 'h' };
+	options_preset(ret);
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, &index)) != -1) {
+		if (c == 1 && option_set(&option_rows[index], optarg, ret) == 0)
+			continue;
+		if (c == 1)
+			option_complain(&option_rows[index], optarg);
+		if (c == 'h')
+			options_help(stdout);
+		*ret_exit = c == 'h' ? 0 : 2;
+		return 1;
+	}
+	if (optind == argc)
+		return 0;
+	fprintf(stderr,
+		"polyvisor: serve takes no argument such as \"%s\"; see `polyvisor serve "
+		"--help`\n",
+		argv[optind]);
+	*ret_exit = 2;
+	return 1;
+}
