@@ -1,0 +1,115 @@
+/*
+ * command_bench.c - `polyvisor bench launch`.
+ */
+#include "cli/bench.h"
+#include "cli/commands.h"
+#include "cli/outcome.h"
+#include "cli/output.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define VALUE(member) offsetof(struct bench_launch_options, member)
+#define COUNT_DEFAULT 1000
+
+static const struct option_row rows[] = {
+	option_text(
+		"runtime", 'r', "RUNTIME", VALUE(runtime), "which language runtime: python, ..."),
+	option_number("count", 'c', "N", VALUE(count), 1, 1000000, "how many launches (1000)"),
+	option_choice("launch", "clone|exec", VALUE(launch), "how isolates are made"),
+	option_end,
+};
+
+static void print_json(const struct bench_launch_options *o, struct bench_launch *b)
+{
+	json_t *report = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:f}", "runtime", o->runtime, "count",
+		(json_int_t)b->launch.count, "p50_us", bench_samples_percentile(&b->launch, 50),
+		"p90_us", bench_samples_percentile(&b->launch, 90), "p99_us",
+		bench_samples_percentile(&b->launch, 99), "floor_p50_us",
+		bench_samples_percentile(&b->floor, 50), "memory_per_isolate_kb",
+		b->memory_per_isolate_kb);
+
+	output_json(stdout, report);
+	json_decref(report);
+}
+
+static void add_row(struct table *table, const char *what, struct bench_samples *samples)
+{
+	static const unsigned percents[] = { 50, 90, 99, 100 };
+
+	table_add(table, "%s", what);
+	table_add(table, "%zu", samples->count);
+	for (size_t i = 0; i < array_size(percents); i++)
+		table_add(table, "%.0f us", bench_samples_percentile(samples, percents[i]));
+}
+
+static int print_table(const struct bench_launch_options *o, struct bench_launch *b)
+{
+	static const char *const headings[] = { "", ">SAMPLES", ">P50", ">P90", ">P99", ">MAX" };
+	_cleanup_table_ struct table table = TABLE_INIT(headings);
+	double floor = bench_samples_percentile(&b->floor, 50);
+	struct utsname machine;
+	int r;
+
+	uname(&machine);
+	printf("%s %s, %s start; polyvisor %s; Linux %s %s, %ld processors\n\n", o->runtime,
+		b->version, o->launch ? o->launch : "clone", POLYVISOR_VERSION, machine.release,
+		machine.machine, sysconf(_SC_NPROCESSORS_ONLN));
+	add_row(&table, "launch", &b->launch);
+	add_row(&table, "floor", &b->floor);
+	r = table_print(&table, stdout);
+	if (r != 0)
+		return r;
+	printf("\nlaunch / floor, both p50   %.2f\n",
+		floor > 0 ? bench_samples_percentile(&b->launch, 50) / floor : 0);
+	printf("memory of an idle isolate  %.0f KB of the system's\n", b->memory_per_isolate_kb);
+	printf("floor                      fork of a process with %llu KB of its own, %llu KB of "
+	       "it in "
+	       "huge pages\n",
+		(unsigned long long)b->template_kb, (unsigned long long)b->template_huge_kb);
+	return 0;
+}
+
+static int run(struct cli *cli, const void *values, char **arguments, struct err *e)
+{
+	struct bench_launch_options options = *(const struct bench_launch_options *)values;
+	struct bench_launch result = { 0 };
+	int r;
+
+	if (strcmp(arguments[0], "launch") != 0)
+		return err_set(e, OUTCOME_USAGE, "there is no bench %s: there is `bench launch`",
+			arguments[0]);
+	if (!options.runtime)
+		return err_set(
+			e, OUTCOME_USAGE, "bench launch needs --runtime, such as --runtime python");
+	if (cli->options.endpoint)
+		return err_set(e, OUTCOME_USAGE,
+			"bench launch starts a supervisor of its own: leave out --endpoint");
+	options.count = options.count ? options.count : COUNT_DEFAULT;
+	r = bench_launch(cli, &options, &result, e);
+	if (r == 0 && cli->options.json)
+		print_json(&options, &result);
+	else if (r == 0)
+		r = print_table(&options, &result);
+	bench_launch_done(&result);
+	return r;
+}
+
+const struct command command_bench = {
+	.name = "bench",
+	.arguments = "launch",
+	.summary = "Measure how fast isolates are launched, beside a raw fork",
+	.details = "Starts a supervisor of its own, launches N isolates one after the other, each "
+		   "beside the\n"
+		   "fork of an equally large process, then measures the memory of 100 idle ones. "
+		   "Other work\n"
+		   "on the machine falsifies all of it.",
+	.options = rows,
+	.values_size = sizeof(struct bench_launch_options),
+	.arguments_min = 1,
+	.arguments_max = 1,
+	.run = run,
+};

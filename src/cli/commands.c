@@ -1,0 +1,38 @@
+/*
+ * commands.c - the one table of commands. To add one, write its file and add its row here.
+ */
+#include "cli/commands.h"
+
+#include <string.h>
+
+/* Runs in the supervisor's part of the program (main.c); listed here for help and completion. */
+static const struct command command_serve = {
+	.name = "serve",
+	.arguments = "",
+	.summary = "Run the supervisor until SIGTERM or SIGINT",
+};
+
+const struct command *const commands[] = {
+	&command_serve,
+	&command_deploy,
+	&command_invoke,
+	&command_list,
+	&command_show,
+	&command_remove,
+	&command_logs,
+	&command_runtimes,
+	&command_stats,
+	&command_bench,
+	&command_completion,
+	&command_version,
+	&command_help,
+	NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *const *c = commands; *c; c++)
+		if (strcmp((*c)->name, name) == 0)
+			return *c;
+	return NULL;
+}
