@@ -1,0 +1,64 @@
+/*
+ * descriptor_files.c - regular files and directories: opened again, for an offset of their own.
+ *
+ * A runtime that seeks and then reads, under a lock of its own, would otherwise read at the offset
+ * that another clone has just set.
+ */
+#include "guest/clone/descriptors.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Of the flags of a description, those that matter to a second open. */
+#define FLAGS_KEPT                                                                                 \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME | O_DIRECTORY)
+
+static int file_open(const struct descriptor *d)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->number);
+	fd = open(path, (d->status & FLAGS_KEPT) | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* What cannot be opened a second time (another user's, a lease) is found out here, not in a clone.
+ */
+static int file_survey(struct survey *s, struct descriptor *d)
+{
+	int fd = file_open(d);
+
+	if (fd < 0) {
+		descriptor_note(s, d,
+			"a file that cannot be opened again (%s); all clones share its offset",
+			strerrordesc_np(-fd));
+		d->kind = NULL;
+		return 0;
+	}
+	fd_close(fd);
+	d->offset = lseek(d->number, 0, SEEK_CUR);
+	return 0;
+}
+
+static int file_remake(const struct descriptor *d)
+{
+	int fd = file_open(d);
+
+	if (fd < 0)
+		return fd;
+	if (d->offset > 0 && lseek(fd, d->offset, SEEK_SET) < 0) {
+		int r = -errno;
+
+		fd_close(fd);
+		return r;
+	}
+	return descriptor_place(d, fd);
+}
+
+const struct descriptor_kind file_kind = { file_survey, file_remake };

@@ -1,0 +1,174 @@
+/*
+ * resume.c - making the parked threads again in a clone, off the caller's path.
+ *
+ * The caller makes one helper thread and goes on. The helper makes all others, each on a small
+ * stack of ours, waits until every one of them has left it for its own, unmaps the template and the
+ * stacks and ends: nothing is left behind.
+ */
+#include "guest/clone/template.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define HELPER_STACK ((size_t)16 << 10)
+#define THREAD_STACK ((size_t)2 << 10) /* for thread_begin() and what it calls */
+#define SIGSET_SIZE 8
+#define MAKE_ATTEMPTS 200 /* a millisecond apart, while the system has no room for a thread */
+
+#define THREAD_FLAGS                                                                               \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+/* First code of a thread that was made again; it has its TLS, and all signals are blocked. */
+static _Noreturn void thread_begin(void *data)
+{
+	struct thread *thread = data;
+	struct clone_template *t = thread->template;
+
+	thread_become(t, thread);
+	arch_resume_context(thread->context, &t->remaining);
+}
+
+static long thread_make(struct thread *thread, char *stack_top)
+{
+	struct arch_thread new = {
+		.flags = THREAD_FLAGS | CLONE_SETTLS,
+		.stack_top = stack_top,
+		.parent_tid = thread->tid_address,
+		.child_tid = thread->tid_address,
+		.tls = thread->tls,
+		.entry = thread_begin,
+		.data = thread,
+	};
+
+	if (thread->tid_address)
+		new.flags |= CLONE_CHILD_CLEARTID;
+	if (thread->tid_address && *thread->tid_address == thread->tid)
+		new.flags |= CLONE_PARENT_SETTID;
+	return arch_make_thread(&new);
+}
+
+/*
+ * A clone that lacks a thread would hang at some later time without a reason, and nobody is there
+ * to be told by a return value. So it says why and ends, and counts as a process that exited by
+ * itself.
+ */
+static _Noreturn void give_up(void)
+{
+	static const char reason[] = "A thread of this clone could not be made again: the limit on "
+				     "processes or memory is reached\n";
+
+	raw_syscall(SYS_write, 2, reason, sizeof(reason) - 1);
+	for (;;)
+		raw_syscall(SYS_exit_group, CLONE_EXIT_BROKEN);
+}
+
+static void thread_make_surely(struct thread *thread, char *stack_top)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < MAKE_ATTEMPTS; i++) {
+		if (thread_make(thread, stack_top) >= 0)
+			return;
+		raw_syscall(SYS_nanosleep, &pause, NULL);
+	}
+	give_up();
+}
+
+/* What the helper needs after the template is gone; it lies at the bottom of the helper's stack. */
+struct helper {
+	struct clone_template *template;
+	size_t size; /* of the mapping that starts here: this, its stack, one stack per thread */
+};
+
+static char *helper_stack_top(struct helper *h)
+{
+	return (char *)h + HELPER_STACK;
+}
+
+/* The helper thread. It borrows the caller's TLS: no errno, nothing of the C library's. */
+static _Noreturn void helper_run(void *data)
+{
+	struct helper *h = data;
+	struct clone_template *t = h->template;
+	usec_t parked_for = usec_monotonic() - t->parked_at;
+	char *stack_top = helper_stack_top(h);
+	uint32_t remaining;
+
+	for (struct thread *thread = t->threads; thread; thread = thread->next) {
+		if (thread->state != THREAD_PARKED)
+			continue;
+		stack_top += THREAD_STACK;
+		blocked_call_adjust(thread, parked_for);
+		thread_make_surely(thread, stack_top);
+	}
+	while ((remaining = __atomic_load_n(&t->remaining, __ATOMIC_ACQUIRE)) > 0)
+		futex_wait(&t->remaining, remaining, NULL);
+	arena_free(&t->arena);
+	arch_unmap_and_exit(h, h->size);
+}
+
+/* alarm() and setitimer() do not survive a fork. */
+static void interval_timer_restore(const struct clone_template *t)
+{
+	struct itimerval timer = t->interval_timer;
+	usec_t left = (usec_t)timer.it_value.tv_sec * USEC_PER_SEC + (usec_t)timer.it_value.tv_usec;
+	usec_t passed = usec_monotonic() - t->parked_at;
+
+	if (left == 0)
+		return;
+	left = left > passed ? left - passed : 1;
+	timer.it_value.tv_sec = (time_t)(left / USEC_PER_SEC);
+	timer.it_value.tv_usec = (suseconds_t)(left % USEC_PER_SEC);
+	raw_syscall(SYS_setitimer, ITIMER_REAL, &timer, NULL);
+}
+
+/* All signals are blocked, so that whichever thread unblocks one first takes it, as before. */
+static void process_signals_requeue(uint64_t pending)
+{
+	long pid = raw_syscall(SYS_getpid);
+
+	for (int signal = 1; pending; signal++, pending >>= 1)
+		if (pending & 1)
+			raw_syscall(SYS_kill, pid, signal);
+}
+
+static int helper_start(struct clone_template *t)
+{
+	size_t size = HELPER_STACK + t->thread_count * THREAD_STACK;
+	struct helper *h =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct arch_thread helper = { .flags = THREAD_FLAGS, .entry = helper_run, .data = h };
+	long r;
+
+	if (h == MAP_FAILED)
+		return -ENOMEM;
+	h->template = t;
+	h->size = size;
+	helper.stack_top = helper_stack_top(h);
+	t->remaining = (uint32_t)t->thread_count;
+	r = arch_make_thread(&helper);
+	if (r < 0)
+		raw_syscall(SYS_munmap, h, size);
+	return r < 0 ? (int)r : 0;
+}
+
+int clone_resume(struct clone_template *t)
+{
+	const uint64_t all = UINT64_MAX;
+	uint64_t mask;
+	int r = 0;
+
+	/* Threads inherit the mask: each keeps all signals blocked until its sigreturn. */
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, SIGSET_SIZE);
+	interval_timer_restore(t);
+	process_signals_requeue(t->pending);
+	if (t->thread_count > 0)
+		r = helper_start(t);
+	else
+		arena_free(&t->arena);
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
+	return r;
+}
