@@ -169,7 +169,8 @@ class Guest:
     def send(self, frame, descriptors=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         sent = self.socket.sendmsg([frame], rights)
-        self.socket.sendall(frame[sent:])
+        if sent < len(frame):  # of a stream; an empty message on a control socket would be its end
+            self.socket.sendall(frame[sent:])
 
     def read(self, size):
         data = bytearray()
