@@ -37,7 +37,7 @@ static void become_supervisor(const struct bench_supervisor *s, pid_t parent)
 	if (getppid() != parent || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(1);
 	execl("/proc/self/exe", "polyvisor", "serve", "--listen", s->endpoint, "--state", state,
-		(char *)NULL);
+		"--warm", "none", (char *)NULL);
 	_exit(1);
 }
 

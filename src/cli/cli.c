@@ -16,7 +16,7 @@
 
 const struct option_row cli_option_rows[] = {
 	option_text("endpoint", 0, "URL", VALUE(endpoint),
-		"the supervisor: http://HOST:PORT or unix:PATH (also POLYVISOR_ENDPOINT)"),
+		"supervisor: http://HOST:PORT, unix:PATH (or POLYVISOR_ENDPOINT)"),
 	option_flag("json", 0, VALUE(json), "print JSON, for programs"),
 	option_flag("help", 'h', VALUE(help), "say how the command is used"),
 	option_end,

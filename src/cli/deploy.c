@@ -83,7 +83,10 @@ static int find_existing(struct deploy *d, struct err *e)
 		return -ENOMEM;
 	request.path = path.data;
 	r = client_send_for_json(d->client, &request, &d->existing, e);
-	return r == OUTCOME_NOT_FOUND ? 0 : r;
+	if (r != OUTCOME_NOT_FOUND)
+		return r;
+	*e = (struct err){ 0 };
+	return 0;
 }
 
 /* An existing function keeps what cannot be inferred, a new one must have it. */

@@ -1,0 +1,34 @@
+# A thin layer over meson: what to type. The executable is build/polyvisor.
+
+BUILD ?= build
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+# In lib/ itself, where an installed polyvisor looks for its runtimes.
+$(BUILD)/build.ninja:
+	meson setup --libdir=lib $(BUILD)
+
+packages:
+	tools/install-packages build run
+
+test-packages:
+	tools/install-packages build run test
+
+# Installs what is missing, builds, serves on 127.0.0.1:8480, and shows the examples.
+run: packages
+	$(MAKE) all
+	BUILD=$(BUILD) tools/run-examples
+
+# Installs what is missing, builds, and runs every test.
+test: test-packages
+	$(MAKE) all
+	BUILD=$(BUILD) tools/run-tests
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-asan
+
+.PHONY: all packages test-packages run test install clean
