@@ -13,7 +13,9 @@
  *
  * Nothing but system calls: V8 may call from a signal handler or before libc is fully there.
  */
-#include <errno.h>
+/* Both names are wanted as they are; with large offsets, the header would make one of the other. */
+#undef _FILE_OFFSET_BITS
+
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
