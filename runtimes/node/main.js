@@ -67,7 +67,7 @@ function become() {
 }
 
 async function warmUp(handler) {
-	const sink = { ...pv, reply() {}, fail: (type, json) => pv.note(`A warm-up event failed: ${json}`) };
+	const sink = { __proto__: pv, reply() {}, fail: (type, json) => pv.note(`A warm-up event failed: ${json}`) };
 	for (let i = 0, event; (event = pv.warmup(i)) !== undefined; i++)
 		await invoke(handler, event, sink);
 	for (const hook of cloned ? before : [])

@@ -40,7 +40,6 @@ discard('randomInt', 1024, 2 ** 47);
 const { randomUUID } = crypto;
 Object.getPrototypeOf(crypto.webcrypto).randomUUID = () => randomUUID();
 Object.defineProperty(process, 'pid', { get: pv.pid, enumerable: true, configurable: true });
-require('module').syncBuiltinESMExports();
 
 module.exports = function renew() {
 	pv.random(seed);
