@@ -1,0 +1,165 @@
+"""The probe handler in Python: does what the event's "do" names. Every language has the same operations."""
+
+import concurrent.futures
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+POOL = concurrent.futures.ThreadPoolExecutor(2)
+POOL.submit(lambda: None).result()
+COUNTER = {"served": 0}
+
+
+def echo(event, context):
+    return event
+
+
+def served(event, context):
+    COUNTER["served"] += 1
+    return COUNTER["served"]
+
+
+def tell_context(event, context):
+    left = context.get_remaining_time_in_millis()
+    return {"name": context.function_name, "version": context.function_version,
+            "memory": int(context.memory_limit_in_mb), "arn": context.invoked_function_arn,
+            "request": context.aws_request_id, "left": 0 < left <= 60000,
+            "group": context.log_group_name, "stream": bool(context.log_stream_name),
+            "client": context.client_context.custom if context.client_context else None}
+
+
+def environment(event, context):
+    return {name: os.environ.get(name) for name in event["names"]}
+
+
+def throw(event, context):
+    raise ValueError("thrown on purpose")
+
+
+def unserialisable(event, context):
+    return {"thing": object()}
+
+
+def exit_process(event, context):
+    sys.exit(event.get("status", 3))
+
+
+def crash(event, context):
+    ctypes.string_at(0)
+
+
+def loop(event, context):
+    while True:
+        pass
+
+
+def sleep(event, context):
+    time.sleep(event["seconds"])
+    return "slept"
+
+
+def large(event, context):
+    return "x" * event["size"]
+
+
+def orphans(event, context):
+    subprocess.Popen(["sh", "-c", "setsid sh -c 'trap \"\" TERM HUP; sleep 1000' & setsid sleep 1000 & exit"])
+    time.sleep(0.2)
+    return sum(1 for name in os.listdir("/proc") if name.isdigit()) >= 3
+
+
+def flood(event, context):
+    line = "y" * 1023
+    for _ in range(event["kb"]):
+        print(line)
+    return "flooded"
+
+
+def close_channel(event, context):
+    os.close(3)
+    return "closed"
+
+
+def garbage(event, context):
+    os.write(3, b"garbage" * 100)
+    time.sleep(5)
+    return "not reached"
+
+
+def output(event, context):
+    print("to standard output")
+    print("to standard error", file=sys.stderr)
+    return "printed"
+
+
+def threads(event, context):
+    results = []
+    workers = [threading.Thread(target=lambda i=i: results.append(i * i)) for i in range(8)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    return sum(results) + POOL.submit(lambda: 1000).result(5)
+
+
+def child(event, context):
+    return subprocess.run(["sh", "-c", "echo from a child; exit 7"], capture_output=True, text=True).stdout.strip()
+
+
+def fetch(event, context):
+    import http.server
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    handler = type("H", (http.server.BaseHTTPRequestHandler,), {
+        "do_GET": lambda self: (self.send_response(200), self.end_headers(), self.wfile.write(b"fetched")),
+        "log_message": lambda self, *words: None})
+    server.RequestHandlerClass = handler
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=5) as reply:
+        return reply.read().decode()
+
+
+def temporary(event, context):
+    path = "/tmp/left-behind"
+    seen = os.path.exists(path)
+    with open(path, "w") as file:
+        file.write(event["secret"])
+    return {"seen": seen, "files": os.listdir("/tmp")}
+
+
+def look(event, context):
+    return {"pid": os.getpid(), "directory": os.getcwd(), "code": sorted(os.listdir("/var/task")),
+            "processes": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
+            "writable": os.access("/var/task", os.W_OK) and _can_write("/var/task/x")}
+
+
+def _can_write(path):
+    try:
+        open(path, "w").close()
+        return True
+    except OSError:
+        return False
+
+
+def work(event, context):
+    total = 0
+    for i in range(event.get("rounds", 1000)):
+        total = (total * 31 + i) % 1000003
+    return total
+
+
+OPERATIONS = {"echo": echo, "served": served, "context": tell_context, "environment": environment, "throw": throw,
+              "unserialisable": unserialisable, "exit": exit_process, "crash": crash, "loop": loop, "sleep": sleep,
+              "large": large, "orphans": orphans, "flood": flood, "close": close_channel, "garbage": garbage,
+              "output": output, "threads": threads, "child": child, "fetch": fetch, "temporary": temporary,
+              "look": look, "work": work}
+
+
+def handler(event, context):
+    if not isinstance(event, dict) or "do" not in event:
+        return event
+    return OPERATIONS[event["do"]](event.get("with", {}), context)
