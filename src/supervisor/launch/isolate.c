@@ -275,14 +275,14 @@ static int isolate_new(struct loop *loop, struct processes *processes, struct ki
 	return 0;
 }
 
-int isolate_clone(struct template *t, struct kit *kit, const struct isolate_events *events,
+int isolate_clone(struct function_template *t, struct kit *kit, const struct isolate_events *events,
 	void *owner, struct isolate **ret)
 {
 	struct isolate *isolate = NULL;
 	int r = isolate_new(t->loop, t->processes, kit, ISOLATE_LAUNCH_LIMIT, events, &isolate);
 
 	if (r == 0)
-		r = template_launch(t,
+		r = function_template_launch(t,
 			(const int[]){ kit->guest_channel, kit->guest_console, kit->tmp }, 3,
 			&isolate->launch_sequence);
 	kit_done(kit);

@@ -18,7 +18,7 @@
 #include "supervisor/launch/channel.h"
 #include "supervisor/launch/console.h"
 #include "supervisor/launch/kit.h"
-#include "supervisor/launch/template.h"
+#include "supervisor/launch/function_template.h"
 
 #include <stdbool.h>
 
@@ -104,7 +104,7 @@ static inline bool isolate_can_serve(const struct isolate *isolate)
 }
 
 /* Clones one from a ready template with a kit, which is used up whatever happens. 0 or -errno. */
-int isolate_clone(struct template *t, struct kit *kit, const struct isolate_events *events,
+int isolate_clone(struct function_template *t, struct kit *kit, const struct isolate_events *events,
 	void *owner, struct isolate **ret) MUST_CHECK;
 
 /* Starts a runtime process as one; `limit`: longest time until it is idle. 0 or -errno. */

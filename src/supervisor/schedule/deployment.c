@@ -38,7 +38,7 @@ static void deployment_free(struct deployment *d)
 	loop_defer_cancel(d->registry->supervisor->loop, &d->make_kit);
 	loop_defer_cancel(d->registry->supervisor->loop, &d->freeing);
 	kit_done(&d->kit);
-	template_free(d->template);
+	function_template_free(d->template);
 	init_end(&d->init);
 	config_unref(d->config);
 	free(d->arn);
@@ -200,19 +200,19 @@ static void deployment_became_ready(struct deployment *d)
 
 static void deployment_failed(struct deployment *d, const struct template_failure *failure)
 {
-	d->template = template_free(d->template);
+	d->template = function_template_free(d->template);
 	if (d->busy_count == 0)
 		init_end(&d->init);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	function_deployment_failed(d->function, d, failure);
 }
 
-static void deployment_template_ready(struct template *t)
+static void deployment_template_ready(struct function_template *t)
 {
 	deployment_became_ready(t->owner);
 }
 
-static void deployment_template_line(struct template *t, const char *line, size_t size)
+static void deployment_template_line(struct function_template *t, const char *line, size_t size)
 {
 	struct deployment *d = t->owner;
 
@@ -220,7 +220,8 @@ static void deployment_template_line(struct template *t, const char *line, size_
 }
 
 /* Those of its isolates that serve go on: they do not need it. */
-static void deployment_template_ended(struct template *t, const struct template_failure *failure)
+static void deployment_template_ended(
+	struct function_template *t, const struct template_failure *failure)
 {
 	struct deployment *d = t->owner;
 	struct template_failure copy = *failure;
@@ -232,7 +233,7 @@ static void deployment_template_ended(struct template *t, const struct template_
 			"polyvisor: the function template ended (%s); the next "
 			"launch makes another",
 			copy.e.text);
-		d->template = template_free(t);
+		d->template = function_template_free(t);
 		deployment_set_state(d, DEPLOYMENT_COLD);
 		deployment_end_list(d, &d->launching);
 		function_pump_later(d->function);
@@ -242,7 +243,8 @@ static void deployment_template_ended(struct template *t, const struct template_
 	buffer_done(&copy.json);
 }
 
-static void deployment_template_refused(struct template *t, uint32_t sequence, const struct err *e)
+static void deployment_template_refused(
+	struct function_template *t, uint32_t sequence, const struct err *e)
 {
 	struct deployment *d = t->owner;
 	struct list *lists[] = { &d->busy, &d->launching };
@@ -255,7 +257,7 @@ static void deployment_template_refused(struct template *t, uint32_t sequence, c
 				isolate_refused(isolate, e);
 }
 
-static const struct template_events deployment_template_events = {
+static const struct function_template_events deployment_template_events = {
 	.ready = deployment_template_ready,
 	.line = deployment_template_line,
 	.ended = deployment_template_ended,
@@ -281,7 +283,7 @@ static void deployment_start_template(struct deployment *d)
 		deployment_became_ready(d);
 		return;
 	}
-	r = template_new(d->runtime, &d->init, s->loop, s->processes, &spec,
+	r = function_template_new(d->runtime, &d->init, s->loop, s->processes, &spec,
 		deployment_load_limit(d), &deployment_template_events, d, &d->template);
 	if (r < 0)
 		deployment_fail(d, r, "cannot make the function template");
@@ -305,7 +307,7 @@ static void deployment_init_lost(struct init *init)
 {
 	struct deployment *d = container_of(init, struct deployment, init);
 
-	d->template = template_free(d->template);
+	d->template = function_template_free(d->template);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	deployment_end_list(d, &d->idle);
 	deployment_end_list(d, &d->spare);
@@ -335,7 +337,7 @@ void deployment_warm_up(struct deployment *d)
 
 void deployment_cool_down(struct deployment *d)
 {
-	d->template = template_free(d->template);
+	d->template = function_template_free(d->template);
 	kit_done(&d->kit);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	deployment_end_list(d, &d->idle);

@@ -19,7 +19,7 @@
 #include "supervisor/launch/init.h"
 #include "supervisor/launch/isolate.h"
 #include "supervisor/launch/kit.h"
-#include "supervisor/launch/template.h"
+#include "supervisor/launch/function_template.h"
 #include "supervisor/store/config.h"
 
 #include <stdbool.h>
@@ -46,7 +46,7 @@ struct deployment {
 	enum deployment_state state;
 	char *arn, *code; /* code: the host directory */
 	struct init init;
-	struct template *template;
+	struct function_template *template;
 	struct kit kit; /* the next launch's */
 	struct loop_deferred make_kit, freeing;
 	struct list idle;      /* isolates that served; the most recent last */

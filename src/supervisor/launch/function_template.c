@@ -1,7 +1,7 @@
 /*
- * template.c - see template.h.
+ * function_template.c - see function_template.h.
  */
-#include "supervisor/launch/template.h"
+#include "supervisor/launch/function_template.h"
 
 #include "base/fd.h"
 #include "wire/settings.h"
@@ -16,12 +16,12 @@
 #define TEMPLATE_CLONE_LIMIT (10 * USEC_PER_SEC) /* from BECOME to HELLO */
 #define TEMPLATE_RETRY (2 * USEC_PER_MSEC)       /* while the runtime template's socket is full */
 
-static void template_set_state(struct template *t, enum template_state state)
+static void template_set_state(struct function_template *t, enum template_state state)
 {
 	t->state = state;
 }
 
-struct template *template_free(struct template *t)
+struct function_template *function_template_free(struct function_template *t)
 {
 	if (!t)
 		return NULL;
@@ -40,13 +40,13 @@ struct template *template_free(struct template *t)
 
 static void template_tell_ended(struct loop_deferred *deferred)
 {
-	struct template *t = container_of(deferred, struct template, ending);
+	struct function_template *t = container_of(deferred, struct function_template, ending);
 
 	t->events->ended(t, &t->failure);
 }
 
 /* At the end of the turn, since the owner frees the template and the caller still uses it. */
-static void template_end(struct template *t, int code, const char *why)
+static void template_end(struct function_template *t, int code, const char *why)
 {
 	if (t->state == TEMPLATE_ENDED)
 		return;
@@ -93,9 +93,9 @@ int guest_spec_encode(const struct guest_spec *s, uint32_t sequence, struct buff
 	return r;
 }
 
-static void template_said_hello(struct template *t, const struct channel_frame *frame);
+static void template_said_hello(struct function_template *t, const struct channel_frame *frame);
 
-static void template_said_ready(struct template *t)
+static void template_said_ready(struct function_template *t)
 {
 	t->ready_at = usec_monotonic();
 	template_set_state(t, TEMPLATE_READY);
@@ -104,7 +104,7 @@ static void template_said_ready(struct template *t)
 	t->events->ready(t);
 }
 
-static void template_init_failed(struct template *t, const struct channel_frame *frame)
+static void template_init_failed(struct function_template *t, const struct channel_frame *frame)
 {
 	const char *type = wire_find(frame->fields, frame->header.fields_size, WIRE_ERROR_TYPE);
 	const char *json = wire_find(frame->fields, frame->header.fields_size, WIRE_MESSAGE);
@@ -115,7 +115,7 @@ static void template_init_failed(struct template *t, const struct channel_frame 
 	template_end(t, -ECANCELED, "the code of the function did not load");
 }
 
-static void template_refused(struct template *t, const struct channel_frame *frame)
+static void template_refused(struct function_template *t, const struct channel_frame *frame)
 {
 	const char *text = wire_find(frame->fields, frame->header.fields_size, WIRE_MESSAGE);
 	struct err e = { 0 };
@@ -127,7 +127,7 @@ static void template_refused(struct template *t, const struct channel_frame *fra
 		template_end(t, -ECHILD, e.text);
 }
 
-static void template_note(struct template *t, const struct channel_frame *frame)
+static void template_note(struct function_template *t, const struct channel_frame *frame)
 {
 	const char *text = wire_find(frame->fields, frame->header.fields_size, WIRE_MESSAGE);
 
@@ -142,7 +142,7 @@ static void template_note(struct template *t, const struct channel_frame *frame)
 
 static void template_frame(struct channel *channel, const struct channel_frame *frame)
 {
-	struct template *t = container_of(channel, struct template, control);
+	struct function_template *t = container_of(channel, struct function_template, control);
 
 	if (t->state == TEMPLATE_ENDED)
 		return;
@@ -162,7 +162,7 @@ static void template_frame(struct channel *channel, const struct channel_frame *
 
 static void template_closed(struct channel *channel, int reason)
 {
-	struct template *t = container_of(channel, struct template, control);
+	struct function_template *t = container_of(channel, struct function_template, control);
 	bool early = t->state == TEMPLATE_CLONING;
 
 	channel_done(channel);
@@ -183,14 +183,14 @@ static const struct channel_events template_channel_events = {
 
 static void template_line(struct console *console, const char *line, size_t size)
 {
-	struct template *t = container_of(console, struct template, console);
+	struct function_template *t = container_of(console, struct function_template, console);
 
 	t->events->line(t, line, size);
 }
 
 static void template_exited(struct process *process, int status)
 {
-	struct template *t = container_of(process, struct template, process);
+	struct function_template *t = container_of(process, struct function_template, process);
 	char why[96];
 
 	channel_drain(&t->control);
@@ -205,7 +205,7 @@ static void template_exited(struct process *process, int status)
 
 static void template_expired(struct loop_timer *timer)
 {
-	struct template *t = container_of(timer, struct template, limit);
+	struct function_template *t = container_of(timer, struct function_template, limit);
 	char why[96];
 
 	if (t->state == TEMPLATE_LOADING) {
@@ -217,7 +217,7 @@ static void template_expired(struct loop_timer *timer)
 	template_end(t, -ETIMEDOUT, "the function template was not cloned in time");
 }
 
-static void template_said_hello(struct template *t, const struct channel_frame *frame)
+static void template_said_hello(struct function_template *t, const struct channel_frame *frame)
 {
 	int r = process_adopt(t->processes, &t->process, frame->sender, template_exited);
 
@@ -238,12 +238,12 @@ static void template_said_hello(struct template *t, const struct channel_frame *
 
 static void template_clone_refused(struct runtime_clone *clone, const struct err *e)
 {
-	struct template *t = container_of(clone, struct template, clone);
+	struct function_template *t = container_of(clone, struct function_template, clone);
 
 	template_end(t, e->code, e->text);
 }
 
-static int template_open_sockets(struct template *t, int *ret_control, int *ret_console)
+static int template_open_sockets(struct function_template *t, int *ret_control, int *ret_console)
 {
 	_cleanup_close_ int guest_control = -1;
 	int pair[2], r;
@@ -270,7 +270,7 @@ static int template_open_sockets(struct template *t, int *ret_control, int *ret_
 	return 0;
 }
 
-static int template_send_become(struct template *t)
+static int template_send_become(struct function_template *t)
 {
 	_cleanup_close_ int control = -1, console = -1;
 	int r;
@@ -288,7 +288,7 @@ static void template_try_again(struct loop_timer *timer);
 
 static void template_runtime_ready(struct runtime_waiter *waiter, const struct err *e)
 {
-	struct template *t = container_of(waiter, struct template, waiter);
+	struct function_template *t = container_of(waiter, struct function_template, waiter);
 	usec_t now = usec_monotonic();
 	int r;
 
@@ -308,16 +308,16 @@ static void template_runtime_ready(struct runtime_waiter *waiter, const struct e
 
 static void template_try_again(struct loop_timer *timer)
 {
-	struct template *t = container_of(timer, struct template, limit);
+	struct function_template *t = container_of(timer, struct function_template, limit);
 
 	runtime_want(t->runtime, &t->waiter);
 }
 
-int template_new(struct runtime *runtime, struct init *init, struct loop *loop,
+int function_template_new(struct runtime *runtime, struct init *init, struct loop *loop,
 	struct processes *processes, const struct guest_spec *spec, usec_t load_limit,
-	const struct template_events *events, void *owner, struct template **ret)
+	const struct function_template_events *events, void *owner, struct function_template **ret)
 {
-	struct template *t = calloc(1, sizeof(*t));
+	struct function_template *t = calloc(1, sizeof(*t));
 	int r;
 
 	if (!t)
@@ -335,7 +335,7 @@ int template_new(struct runtime *runtime, struct init *init, struct loop *loop,
 	t->clone.refused = template_clone_refused;
 	r = guest_spec_encode(spec, 0, &t->become);
 	if (r < 0) {
-		template_free(t);
+		function_template_free(t);
 		return r;
 	}
 	*ret = t;
@@ -343,7 +343,8 @@ int template_new(struct runtime *runtime, struct init *init, struct loop *loop,
 	return 0;
 }
 
-int template_launch(struct template *t, const int *fds, size_t fd_count, uint32_t *ret_sequence)
+int function_template_launch(
+	struct function_template *t, const int *fds, size_t fd_count, uint32_t *ret_sequence)
 {
 	unsigned char frame[WIRE_HEADER_SIZE];
 	struct wire_writer w;

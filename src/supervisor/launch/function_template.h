@@ -1,6 +1,6 @@
 /*
- * template.h - the function template: a clone of a runtime template that loaded a tenant's code and
- * parked. Isolates are clones of it.
+ * function_template.h - the function template: a clone of a runtime template that loaded a tenant's
+ * code and parked. Isolates are clones of it.
  *
  *     new --init up, runtime template ready--> CLONING --HELLO--> LOADING --READY--> READY
  *                                                 \------------------\----------------\--> ENDED
@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 
-struct template;
+struct function_template;
 
 /* What a function is to its templates and isolates; copied where it must last. */
 struct guest_spec {
@@ -46,18 +46,17 @@ struct template_failure {
 	struct err e; /* otherwise */
 };
 
-struct template_events {
-	void (*ready)(struct template *t);
-	void (*line)(struct template *t, const char *line, size_t size);
+struct function_template_events {
+	void (*ready)(struct function_template *t);
+	void (*line)(struct function_template *t, const char *line, size_t size);
 	/* It could not be made, or ended later. To be freed in it. */
-	void (*ended)(struct template *t, const struct template_failure *failure);
+	void (*ended)(struct function_template *t, const struct template_failure *failure);
 	/* It refused to be cloned for the launch with this sequence. */
-	void (*refused)(struct template *t, uint32_t sequence, const struct err *e);
+	void (*refused)(struct function_template *t, uint32_t sequence, const struct err *e);
 };
 
-struct template
-{
-	const struct template_events *events;
+struct function_template {
+	const struct function_template_events *events;
 	void *owner;
 	struct loop *loop;
 	struct processes *processes;
@@ -80,15 +79,16 @@ struct template
 
 /* Starts making one; `init` must be up and outlive it. load_limit: longest time from HELLO to
  * READY. 0 or -errno. */
-int template_new(struct runtime *runtime, struct init *init, struct loop *loop,
+int function_template_new(struct runtime *runtime, struct init *init, struct loop *loop,
 	struct processes *processes, const struct guest_spec *spec, usec_t load_limit,
-	const struct template_events *events, void *owner, struct template **ret) MUST_CHECK;
-struct template *template_free(struct template *t);
+	const struct function_template_events *events, void *owner,
+	struct function_template **ret) MUST_CHECK;
+struct function_template *function_template_free(struct function_template *t);
 
 /* Encodes a BECOME or the fields of one, for templates and for exec. 0 or -errno. */
 int guest_spec_encode(
 	const struct guest_spec *spec, uint32_t sequence, struct buffer *ret) MUST_CHECK;
 
 /* Sends a LAUNCH; 0, or -errno (-EAGAIN: it has as many to do as its socket holds). */
-int template_launch(
-	struct template *t, const int *fds, size_t fd_count, uint32_t *ret_sequence) MUST_CHECK;
+int function_template_launch(struct function_template *t, const int *fds, size_t fd_count,
+	uint32_t *ret_sequence) MUST_CHECK;
