@@ -6,42 +6,69 @@
  */
 #include "guest/clone/template.h"
 
-#include <sys/stat.h>
+#include "guest/clone/procfs.h"
+
 #include <time.h>
+#include <unistd.h>
 
 #define WINDOW_US 1000  /* how long to look */
 #define QUIET_US 50     /* CPU that others may use in it: timers, ticks of a virtual machine */
 #define QUIET_WINDOWS 3 /* in a row, so that a pause between two tasks does not count */
 
-static usec_t others_cpu_time(void)
+/* The kernel's number for the CPU clock of one thread, from its <linux/posix-timers.h>. */
+#define CLOCK_OF_THREAD(tid) ((clockid_t)(~(unsigned)(tid) << 3 | 6))
+
+struct usage {
+	pid_t self;
+	int threads;
+	usec_t time;
+};
+
+/*
+ * The clock of the whole process would be less work, but counts a thread that is running only up to
+ * its last tick, several windows ago.
+ */
+static int usage_add(void *data, int tid, int directory)
 {
-	return usec_of_clock(CLOCK_PROCESS_CPUTIME_ID) - usec_of_clock(CLOCK_THREAD_CPUTIME_ID);
+	struct usage *usage = data;
+	struct timespec t;
+
+	(void)directory;
+	if (tid == usage->self || clock_gettime(CLOCK_OF_THREAD(tid), &t) < 0)
+		return 0;
+	usage->threads++;
+	usage->time += (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+	return 0;
 }
 
-/* A directory has as many links as it has directories in it, itself and two more. */
-static bool has_other_threads(void)
+static struct usage usage_of_others(void)
 {
-	struct stat s;
+	struct usage usage = {.self = gettid()};
 
-	return stat("/proc/self/task", &s) < 0 || s.st_nlink != 3;
+	if (procfs_each_number("/proc/self/task", usage_add, &usage) < 0)
+		usage.threads = -1;
+	return usage;
 }
 
 bool process_settle(usec_t limit)
 {
-	const struct timespec window = { .tv_nsec = WINDOW_US * 1000 };
+	const struct timespec window = {.tv_nsec = WINDOW_US * 1000};
 	usec_t end = usec_monotonic() + limit;
-	usec_t before = others_cpu_time();
-	int quiet = has_other_threads() ? 0 : QUIET_WINDOWS;
+	struct usage before = usage_of_others();
+	int quiet = before.threads > 0 ? 0 : QUIET_WINDOWS;
 
 	while (quiet < QUIET_WINDOWS) {
-		usec_t after;
+		struct usage now;
 
 		if (usec_monotonic() >= end)
 			return false;
 		nanosleep(&window, NULL);
-		after = others_cpu_time();
-		quiet = after <= before + QUIET_US ? quiet + 1 : 0;
-		before = after;
+		now = usage_of_others();
+		if (now.threads == before.threads && now.time <= before.time + QUIET_US)
+			quiet++;
+		else
+			quiet = 0;
+		before = now;
 	}
 	return true;
 }
