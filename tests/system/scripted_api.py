@@ -79,7 +79,7 @@ def serve(path=None):
     else:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
 
     def stop():
         server.shutdown()
