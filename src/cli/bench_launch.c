@@ -267,14 +267,13 @@ static int find_sample(struct run *run, struct err *e)
 /* The version of the runtime, as the supervisor found it. */
 static int read_version(struct run *run, struct err *e)
 {
-	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_json_ json_t *runtimes = NULL;
 	const json_t *runtime;
-	int r = cli_get_json(run->cli, "/polyvisor/runtimes", "the list of runtimes", &answer, e);
+	int r = cli_get_runtimes(run->cli, &runtimes, e);
 
 	if (r != 0)
 		return r;
-	runtime = infer_find_runtime(
-		json_object_get(answer, "runtimes"), member_text(run->language, "name"));
+	runtime = infer_find_runtime(runtimes, member_text(run->language, "name"));
 	snprintf(run->result->version, sizeof(run->result->version), "%s",
 		member_text(runtime, "version"));
 	return 0;

@@ -53,6 +53,11 @@ int cli_get_json(struct cli *cli, const char *path, const char *object, json_t *
 	return r != 0 ? r : client_send_for_json(client, &request, ret, e);
 }
 
+int cli_get_runtimes(struct cli *cli, json_t **ret, struct err *e)
+{
+	return cli_get_json(cli, "/polyvisor/runtimes", "the list of runtimes", ret, e);
+}
+
 void cli_function_path(struct buffer *path, const char *name, const char *suffix)
 {
 	buffer_append_string(path, API_FUNCTIONS "/");

@@ -56,6 +56,9 @@ int cli_client(struct cli *cli, struct client **ret, struct err *e) MUST_CHECK;
 int cli_get_json(struct cli *cli, const char *path, const char *object, json_t **ret,
 	struct err *e) MUST_CHECK;
 
+/* The array of runtimes that the supervisor lists. */
+int cli_get_runtimes(struct cli *cli, json_t **ret, struct err *e) MUST_CHECK;
+
 /* Appends the API's path of a function: API_FUNCTIONS "/NAME", then suffix. */
 void cli_function_path(struct buffer *path, const char *name, const char *suffix);
 

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_S 5L
-#define BODY_MAX (512UL << 20) /* more than any answer of ours; a wrong endpoint may send forever  \
-				*/
+#define BODY_MAX                                                                                   \
+	(512UL << 20) /* more than any answer of ours; a wrong endpoint may send forever           \
+		       */
 
 struct client {
 	CURL *curl;

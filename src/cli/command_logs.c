@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define FOLLOW_INTERVAL_US (250 * 1000)
+#define FOLLOW_INTERVAL_US (100 * 1000) /* where the supervisor answers an empty part at once */
 
 struct logs_options {
 	bool follow;
@@ -25,14 +25,16 @@ static const struct option_row rows[] = {
 	option_end,
 };
 
-static int log_path(const char *name, const char *position, uint64_t last, struct buffer *path)
+/* With `wait` the supervisor answers when there is something, or after some seconds. */
+static int log_path(
+	const char *name, const char *position, uint64_t last, bool wait, struct buffer *path)
 {
 	buffer_append_string(path, "/polyvisor/logs/");
 	client_escape(path, name);
 	if (last > 0)
 		buffer_printf(path, "?last=%llu", (unsigned long long)last);
 	else
-		buffer_printf(path, "?position=%s", position);
+		buffer_printf(path, "?position=%s%s", position, wait ? "&wait=1" : "");
 	return path->failed ? -ENOMEM : 0;
 }
 
@@ -52,8 +54,8 @@ static void print_part(const struct cli *cli, const struct buffer *text, const c
 }
 
 /* Prints what is behind `position` and moves it; *ret_more tells whether there was anything. */
-static int read_part(struct cli *cli, const char *name, uint64_t last, char position[static 32],
-	bool *ret_more, struct err *e)
+static int read_part(struct cli *cli, const char *name, uint64_t last, bool wait,
+	char position[static 32], bool *ret_more, struct err *e)
 {
 	_cleanup_buffer_ struct buffer path = { 0 };
 	_cleanup_response_ struct response response = { 0 };
@@ -64,7 +66,7 @@ static int read_part(struct cli *cli, const char *name, uint64_t last, char posi
 	int r = cli_client(cli, &client, e);
 
 	if (r == 0)
-		r = log_path(name, position, last, &path);
+		r = log_path(name, position, last, wait, &path);
 	if (r == 0 && asprintf(&object, "the log of function %s", name) < 0) {
 		object = NULL; /* undefined after a failure */
 		r = -ENOMEM;
@@ -96,7 +98,7 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 	int r;
 
 	do {
-		r = read_part(cli, arguments[0], last, position, &more, e);
+		r = read_part(cli, arguments[0], last, options->follow, position, &more, e);
 		last = 0;
 		/* A reader that has gone is noticed here; nobody else would end the following. */
 		if (r == 0 && fflush(stdout) != 0)

@@ -33,21 +33,22 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 	static const char *const headings[] = { "NAME", "VERSION", "IDENTIFIER", "CLONES",
 		"INTERPRETER", "PROBLEM" };
 	_cleanup_table_ struct table table = TABLE_INIT(headings);
-	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_json_ json_t *runtimes = NULL;
+	_cleanup_json_ json_t *report = NULL;
 	json_t *runtime;
 	size_t i;
-	int r = cli_get_json(cli, "/polyvisor/runtimes", "the list of runtimes", &answer, e);
+	int r = cli_get_runtimes(cli, &runtimes, e);
 
 	(void)values;
 	(void)arguments;
 	if (r != 0)
 		return r;
 	if (cli->options.json) {
-		output_json(stdout, answer);
+		report = json_pack("{s:O}", "runtimes", runtimes);
+		output_json(stdout, report);
 		return 0;
 	}
-	json_array_foreach(json_object_get(answer, "runtimes"), i, runtime)
-		add_runtime(&table, runtime);
+	json_array_foreach(runtimes, i, runtime) add_runtime(&table, runtime);
 	return table_print(&table, stdout);
 }
 

@@ -69,6 +69,7 @@ static void print_function(const json_t *answer)
 
 static void print_running(const json_t *f)
 {
+	const json_t *isolates = json_object_get(f, "isolates");
 	char launch[24];
 
 	if (*member_text(f, "note"))
@@ -77,7 +78,7 @@ static void print_running(const json_t *f)
 		member_number(f, "invocations"), member_number(f, "errors"),
 		member_number(f, "throttles"), member_number(f, "timeouts"));
 	printf("  %-12s %lld busy, %lld idle, template %s\n", "isolates",
-		member_number(f, "isolates_busy"), member_number(f, "isolates_idle"),
+		member_number(isolates, "busy"), member_number(isolates, "idle"),
 		json_is_true(json_object_get(f, "template_ready")) ? "ready" : "not made yet");
 	if (member_number(f, "launches") > 0)
 		print_line("last launch",

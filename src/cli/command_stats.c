@@ -10,6 +10,7 @@
 
 static void add_function(struct table *table, const json_t *f)
 {
+	const json_t *isolates = json_object_get(f, "isolates");
 	char launch[24];
 
 	table_add(table, "%s", member_text(f, "name"));
@@ -18,8 +19,8 @@ static void add_function(struct table *table, const json_t *f)
 	table_add(table, "%lld", member_number(f, "throttles"));
 	table_add(table, "%lld", member_number(f, "timeouts"));
 	table_add(table, "%.3f", json_number_value(json_object_get(f, "gb_seconds")));
-	table_add(table, "%lld", member_number(f, "isolates_busy"));
-	table_add(table, "%lld", member_number(f, "isolates_idle"));
+	table_add(table, "%lld", member_number(isolates, "busy"));
+	table_add(table, "%lld", member_number(isolates, "idle"));
 	table_add(table, "%lld", member_number(f, "waiting"));
 	table_add(table, "%lld", member_number(f, "launches"));
 	table_add(table, "%s",

@@ -50,14 +50,14 @@ static int set_name(struct deploy *d, const char *path, enum package_kind kind)
 static int prepare(struct cli *cli, struct deploy *d, const char *path, struct err *e)
 {
 	_cleanup_compiled_ struct compiled compiled = { 0 };
-	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_json_ json_t *runtimes = NULL;
 	enum package_kind kind;
 	int r = package_find_kind(path, &kind, e);
 
 	if (r == 0)
 		r = set_name(d, path, kind);
 	if (r == 0)
-		r = cli_get_json(cli, "/polyvisor/runtimes", "the list of runtimes", &answer, e);
+		r = cli_get_runtimes(cli, &runtimes, e);
 	if (r == 0 && kind == PACKAGE_FILE)
 		r = compile_if_needed(path, &compiled, e);
 	if (r != 0)
@@ -66,7 +66,7 @@ static int prepare(struct cli *cli, struct deploy *d, const char *path, struct e
 		path = compiled.folder;
 		kind = PACKAGE_FOLDER;
 	}
-	r = read_package(d, path, kind, json_object_get(answer, "runtimes"), e);
+	r = read_package(d, path, kind, runtimes, e);
 	d->runtime = d->options->runtime ? d->options->runtime : d->inference.runtime;
 	d->handler = d->options->handler ? d->options->handler : d->inference.handler;
 	return r;

@@ -24,7 +24,7 @@ FUNCTIONS = "/2015-03-31/functions"
 USAGE, UNREACHABLE, NOT_FOUND, FUNCTION_ERROR, THROTTLED, REFUSED, SUPERVISOR = range(2, 9)
 
 # A runtime nobody has heard of: what deploy infers comes from the supervisor's list alone.
-RUNTIMES = {"runtimes": [
+RUNTIMES = [
     {"name": "snake", "identifiers": ["snake3.*"], "version": "3.9", "clone": True,
      "deploy": {"suffixes": [".snk"], "files": ["app.snk", "main.snk"],
                 "handlers": [{"when": r"^def special\(", "handler": "{stem}.special"},
@@ -32,7 +32,7 @@ RUNTIMES = {"runtimes": [
     {"name": "coffee", "identifiers": ["coffee*"], "clone": False, "problem": "it is cold",
      "deploy": {"suffixes": [".cup"], "files": ["*.class"],
                 "handlers": [{"when": "[^L]org/cup/Handler", "handler": "{class}"}]}},
-]}
+]
 
 
 @pytest.fixture
@@ -379,7 +379,7 @@ def test_runtimes(run):
     lines = run("runtimes").stdout.split("\n")
     assert lines[1].split()[:2] == ["snake", "3.9"] and " yes " in lines[1]
     assert "it is cold" in lines[2] and " no " in lines[2]
-    assert json.loads(run("runtimes", "--json").stdout) == RUNTIMES
+    assert json.loads(run("runtimes", "--json").stdout) == {"runtimes": RUNTIMES}
 
 
 def test_show(run, script):
@@ -389,7 +389,7 @@ def test_show(run, script):
     script.answers[f"GET {FUNCTIONS}/f"] = Answer(200, json.dumps(
         {"Configuration": configuration, "Tags": {"polyvisor:spares": "3", "team": "x"}}))
     script.answers["GET /polyvisor/stats"] = Answer(200, json.dumps({"functions": [
-        {"name": "f", "invocations": 9, "note": "python3.12 was asked for", "isolates_idle": 2, "template_ready": True}]}))
+        {"name": "f", "invocations": 9, "note": "python3.12 was asked for", "isolates": {"idle": 2, "busy": 0}, "template_ready": True}]}))
     text = run("show", "f").stdout
     for part in ("256 MB", "7 s", "A=1", "B=2", "spares=3", "9 calls", "2 idle", "template ready", "python3.12 was asked for"):
         assert part in text
@@ -429,9 +429,9 @@ def test_logs_without_a_position(run, script):
 
 
 def test_logs_follow(script, polyvisor):
-    script.answers["GET /polyvisor/logs/f?position=0"] = log_answer("one\n", 4)
-    script.answers["GET /polyvisor/logs/f?position=4"] = [log_answer("", 4), log_answer("", 4), log_answer("two\n", 8)]
-    script.answers["GET /polyvisor/logs/f?position=8"] = log_answer("", 8)
+    script.answers["GET /polyvisor/logs/f?position=0&wait=1"] = log_answer("one\n", 4)
+    script.answers["GET /polyvisor/logs/f?position=4&wait=1"] = [log_answer("", 4), log_answer("", 4), log_answer("two\n", 8)]
+    script.answers["GET /polyvisor/logs/f?position=8&wait=1"] = log_answer("", 8)
     process = subprocess.Popen([polyvisor, "logs", "f", "-f"], stdout=subprocess.PIPE,
                                env={**os.environ, "POLYVISOR_ENDPOINT": script.endpoint})
     assert [process.stdout.readline() for _ in range(2)] == [b"one\n", b"two\n"]
@@ -440,7 +440,7 @@ def test_logs_follow(script, polyvisor):
 
 
 def test_logs_follow_ends_with_its_reader(script, polyvisor):
-    script.answers["GET /polyvisor/logs/f?position=0"] = log_answer("x\n", 0)
+    script.answers["GET /polyvisor/logs/f?position=0&wait=1"] = log_answer("x\n", 0)
     process = subprocess.Popen([polyvisor, "logs", "f", "-f"], stdout=subprocess.PIPE,
                                env={**os.environ, "POLYVISOR_ENDPOINT": script.endpoint})
     process.stdout.readline()
@@ -449,7 +449,7 @@ def test_logs_follow_ends_with_its_reader(script, polyvisor):
 
 
 def test_logs_follow_of_a_function_that_is_removed(run, script):
-    script.answers["GET /polyvisor/logs/f?position=0"] = [log_answer("one\n", 0), refusal(404, "ResourceNotFoundException")]
+    script.answers["GET /polyvisor/logs/f?position=0&wait=1"] = [log_answer("one\n", 0), refusal(404, "ResourceNotFoundException")]
     done = run("logs", "f", "-f")
     assert done.returncode == NOT_FOUND and done.stdout == "one\n"
 
@@ -683,8 +683,8 @@ def test_deploy_does_not_compile(run, script, compiler, tmp_path, command, code,
 def test_a_supervisor_cannot_have_commands_run(run, script, tmp_path):
     """The list that a supervisor answers is data: a compile rule in it does nothing."""
     proof = tmp_path / "proof"
-    evil = {"runtimes": [{"name": "evil", "deploy": {"suffixes": [".evil"], "handlers": [{"handler": "x"}], "compile": {
-        "suffixes": [".evil"], "command": ["touch", str(proof)]}}}]}
+    evil = [{"name": "evil", "deploy": {"suffixes": [".evil"], "handlers": [{"handler": "x"}], "compile": {
+        "suffixes": [".evil"], "command": ["touch", str(proof)]}}}]
     script.answers["GET /polyvisor/runtimes"] = Answer(200, json.dumps(evil))
     script.answers[f"POST {FUNCTIONS}"] = Answer(201, "{}")
     (tmp_path / "f.evil").write_text("")
