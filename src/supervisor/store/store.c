@@ -20,7 +20,9 @@
 #define BUSY_TIMEOUT_MS 5000 /* a backup tool may hold the database for a moment */
 
 static const char schema[] =
-	"CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL, code TEXT NOT "
+	"NULL) "
+	"WITHOUT ROWID;"
 	"CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL "
 	"UNIQUE, function TEXT NOT NULL, client_context TEXT, trace_id TEXT, payload BLOB NOT "
 	"NULL, "
@@ -39,10 +41,10 @@ enum statement {
 };
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
-	[STATEMENT_PUT] = "INSERT INTO functions (name, document) VALUES (?1, ?2) "
-			  "ON CONFLICT (name) DO UPDATE SET document = ?2",
+	[STATEMENT_PUT] = "INSERT INTO functions (name, document, code) VALUES (?1, ?2, ?3) "
+			  "ON CONFLICT (name) DO UPDATE SET document = ?2, code = ?3",
 	[STATEMENT_DELETE] = "DELETE FROM functions WHERE name = ?1",
-	[STATEMENT_LOAD] = "SELECT name, document FROM functions ORDER BY name",
+	[STATEMENT_LOAD] = "SELECT name, document, code FROM functions ORDER BY name",
 	[STATEMENT_EVENT_PUT] =
 		"INSERT INTO events (request_id, function, client_context, trace_id, payload, "
 		"attempts, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -321,8 +323,10 @@ static void bind_number(struct store *store, enum statement which, int index, ui
 	sqlite3_bind_int64(store->statements[which], index, (sqlite3_int64)number);
 }
 
-int store_put(struct store *store, const char *name, const char *document, struct err *e)
+int store_put(struct store *store, const char *name, const char *document, const char *code,
+	struct err *e)
 {
+	bind_text(store, STATEMENT_PUT, 3, code);
 	bind_text(store, STATEMENT_PUT, 1, name);
 	bind_text(store, STATEMENT_PUT, 2, document);
 	return store_run(store, STATEMENT_PUT, "store a function", e);
@@ -340,9 +344,12 @@ int store_load(struct store *store, int (*each)(void *data, const char *name, co
 	sqlite3_stmt *statement = store->statements[STATEMENT_LOAD];
 	int r = 0, step = SQLITE_DONE;
 
-	while (r == 0 && (step = sqlite3_step(statement)) == SQLITE_ROW)
-		r = each(data, (const char *)sqlite3_column_text(statement, 0),
-			(const char *)sqlite3_column_text(statement, 1));
+	while (r == 0 && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+		r = code_pin(store->code, (const char *)sqlite3_column_text(statement, 2));
+		if (r == 0)
+			r = each(data, (const char *)sqlite3_column_text(statement, 0),
+				(const char *)sqlite3_column_text(statement, 1));
+	}
 	if (r == 0 && step != SQLITE_DONE)
 		r = store_fault(store, "read the functions", e);
 	sqlite3_reset(statement);

@@ -26,12 +26,14 @@ DEFINE_CLEANUP(struct store *, store_free)
 /* The code directory of the same state; see code.h. */
 struct code *store_code(struct store *store);
 
-/* Functions: a name and the document of config_to_document(). */
-int store_put(
-	struct store *store, const char *name, const char *document, struct err *e) MUST_CHECK;
+/* Functions: a name, the document of config_to_document(), and the digest of the code. */
+int store_put(struct store *store, const char *name, const char *document, const char *code,
+	struct err *e) MUST_CHECK;
 int store_delete(struct store *store, const char *name, struct err *e) MUST_CHECK;
 
-/* Calls each() for every function in order of name, until it returns non-zero, which is returned.
+/*
+ * Calls each() for every function in order of name, until it returns non-zero, which is returned.
+ * Gives the code of each its pin as a stored function's, whatever each() makes of the document.
  */
 int store_load(struct store *store, int (*each)(void *data, const char *name, const char *document),
 	void *data, struct err *e) MUST_CHECK;

@@ -1,0 +1,114 @@
+/*
+ * connection.c - see connection.h.
+ */
+#include "supervisor/front/connection.h"
+
+#include <sys/socket.h>
+
+#define SWEEP_INTERVAL (5 * USEC_PER_SEC)
+
+static void connection_sweep(struct loop_timer *timer);
+
+/* One timer for all: a deadline may be missed by the interval, and an idle front has none. A failed
+ * allocation means that the heap is full of other timers; the next connection tries again. */
+static void connection_schedule_sweep(struct front *front)
+{
+	if (front->sweep.index || list_empty(&front->connections))
+		return;
+	if (loop_timer_set(front->supervisor->loop, &front->sweep,
+		    usec_monotonic() + SWEEP_INTERVAL, connection_sweep) < 0)
+		return;
+}
+
+static void connection_sweep(struct loop_timer *timer)
+{
+	struct front *front = container_of(timer, struct front, sweep);
+	struct connection *connection;
+	usec_t now = usec_monotonic();
+
+	list_for_each (connection, &front->connections, link)
+		if (now > connection->deadline)
+			connection_shut(connection);
+	connection_schedule_sweep(front);
+}
+
+static void connection_allow(struct connection *connection, size_t bytes)
+{
+	connection->deadline = usec_monotonic() + CONNECTION_IDLE_SECONDS * USEC_PER_SEC +
+			       bytes * USEC_PER_SEC / CONNECTION_BYTES_PER_SECOND;
+}
+
+static struct connection *connection_new(struct front *front, struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	front->connection_count++;
+	if (!connection)
+		return NULL;
+	connection->front = front;
+	connection->fd = info->connect_fd;
+	connection_allow(connection, 0);
+	list_append(&front->connections, &connection->link);
+	connection_schedule_sweep(front);
+	return connection;
+}
+
+void connection_notify(void *data, struct MHD_Connection *mhd, void **context,
+	enum MHD_ConnectionNotificationCode code)
+{
+	struct front *front = data;
+	struct connection *connection = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = connection_new(front, mhd);
+		return;
+	}
+	front->connection_count--;
+	if (connection)
+		list_remove(&connection->link);
+	free(connection);
+	listener_resume(front);
+}
+
+struct connection *connection_of(struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info->socket_context;
+}
+
+void connection_expect_body(struct connection *connection, size_t size)
+{
+	/* The first call starts the clock, later ones wind it on by what has come. */
+	if (size == 0)
+		connection_allow(connection, 0);
+	else
+		connection->deadline += size * USEC_PER_SEC / CONNECTION_BYTES_PER_SECOND;
+	connection->busy = true;
+}
+
+void connection_pause(struct connection *connection)
+{
+	connection->deadline = USEC_INFINITY;
+}
+
+void connection_expect_reading(struct connection *connection, size_t size)
+{
+	connection_allow(connection, size);
+}
+
+void connection_expect_request(struct connection *connection)
+{
+	connection->busy = false;
+	connection_allow(connection, 0);
+	if (connection->front->draining)
+		connection_shut(connection);
+}
+
+void connection_shut(struct connection *connection)
+{
+	shutdown(connection->fd, SHUT_RDWR);
+}
