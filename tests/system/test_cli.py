@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import zipfile
@@ -692,7 +693,18 @@ def test_a_supervisor_cannot_have_commands_run(run, script, tmp_path):
     assert not proof.exists()
 
 
-# completion
+# The manual page and the completion
+
+def test_manual_names_every_option(run):
+    page = run("help", "--man").stdout.replace("\\-", "-")
+    for command in ("deploy", "invoke", "logs", "bench"):
+        for line in run("help", command).stdout.splitlines():
+            if line.startswith("  --") or line.startswith("  -"):
+                assert line.split("  ")[1].split(",")[-1].strip() in page
+    lint = subprocess.run(["man", "--warnings", "-l", "-"], input=run("help", "--man").stdout, text=True,
+                          capture_output=True, timeout=30) if shutil.which("man") else None
+    assert lint is None or (lint.returncode, lint.stderr) == (0, "")
+
 
 def test_completion_is_bash(run, script, tmp_path):
     file = tmp_path / "completion"
