@@ -341,7 +341,6 @@ static int record_all(struct clone_template *t, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	raw_syscall(SYS_getitimer, ITIMER_REAL, &t->interval_timer);
 	return 0;
 }
 
@@ -349,6 +348,8 @@ static int survey_all(struct clone_template *t, const struct clone_options *opti
 {
 	int r = record_all(t, e);
 
+	if (r == 0)
+		r = timers_survey(t, e);
 	if (r == 0)
 		r = mappings_survey(t, e);
 	if (r == 0)

@@ -110,21 +110,6 @@ static _Noreturn void helper_run(void *data)
 	arch_unmap_and_exit(h, h->size);
 }
 
-/* alarm() and setitimer() do not survive a fork. */
-static void interval_timer_restore(const struct clone_template *t)
-{
-	struct itimerval timer = t->interval_timer;
-	usec_t left = (usec_t)timer.it_value.tv_sec * USEC_PER_SEC + (usec_t)timer.it_value.tv_usec;
-	usec_t passed = usec_monotonic() - t->parked_at;
-
-	if (left == 0)
-		return;
-	left = left > passed ? left - passed : 1;
-	timer.it_value.tv_sec = (time_t)(left / USEC_PER_SEC);
-	timer.it_value.tv_usec = (suseconds_t)(left % USEC_PER_SEC);
-	raw_syscall(SYS_setitimer, ITIMER_REAL, &timer, NULL);
-}
-
 /* All signals are blocked, so that whichever thread unblocks one first takes it, as before. */
 static void process_signals_requeue(uint64_t pending)
 {
@@ -163,7 +148,7 @@ int clone_resume(struct clone_template *t)
 
 	/* Threads inherit the mask: each keeps all signals blocked until its sigreturn. */
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, SIGSET_SIZE);
-	interval_timer_restore(t);
+	timers_restore(t);
 	process_signals_requeue(t->pending);
 	if (t->thread_count > 0)
 		r = helper_start(t);

@@ -43,7 +43,7 @@ static int usage_add(void *data, int tid, int directory)
 
 static struct usage usage_of_others(void)
 {
-	struct usage usage = {.self = gettid()};
+	struct usage usage = { .self = gettid() };
 
 	if (procfs_each_number("/proc/self/task", usage_add, &usage) < 0)
 		usage.threads = -1;
@@ -52,7 +52,7 @@ static struct usage usage_of_others(void)
 
 bool process_settle(usec_t limit)
 {
-	const struct timespec window = {.tv_nsec = WINDOW_US * 1000};
+	const struct timespec window = { .tv_nsec = WINDOW_US * 1000 };
 	usec_t end = usec_monotonic() + limit;
 	struct usage before = usage_of_others();
 	int quiet = before.threads > 0 ? 0 : QUIET_WINDOWS;

@@ -123,6 +123,10 @@ void blocked_call_read(pid_t tid, struct blocked_call *ret);
 void blocked_call_prepare(struct thread *thread);
 void blocked_call_adjust(const struct thread *thread, usec_t parked_for);
 
+/* timers.c */
+int timers_survey(struct clone_template *t, struct err *e) MUST_CHECK;
+void timers_restore(const struct clone_template *t);
+
 /* mappings.c */
 int mappings_survey(struct clone_template *t, struct err *e) MUST_CHECK;
 int mappings_copy(const struct clone_template *t) MUST_CHECK;

@@ -49,7 +49,7 @@ static void group_kill(pid_t group)
 static int process_await(pid_t pid)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = -1;
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
 	if (poll(&p, 1, SCENARIO_LIMIT_MS) == 1)
 		waitpid(pid, &status, 0);
@@ -68,6 +68,7 @@ static void scenario_test(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		setpgid(0, 0);
+		close_range(3, ~0U, 0); /* a scenario counts on the numbers it gets */
 		scenario->run();
 		_exit(0);
 	}
@@ -83,7 +84,7 @@ static void scenario_test(void **state)
 
 int scenario_run_all(const struct scenario *scenarios, size_t count)
 {
-	struct CMUnitTest tests[64] = {0};
+	struct CMUnitTest tests[64] = { 0 };
 	const char *only = getenv("SCENARIO");
 	size_t used = 0;
 
@@ -130,7 +131,7 @@ struct clone_template *template_park_ignoring(const int *fds, size_t count)
 		.ignored_count = count,
 	};
 	struct clone_template *t = NULL;
-	struct err e = {0};
+	struct err e = { 0 };
 
 	CHECK(clone_park(&t, &options, &e) == 0, "%s", e.text);
 	return t;
@@ -143,7 +144,7 @@ struct clone_template *template_park(void)
 
 pid_t template_clone(struct clone_template *t)
 {
-	const struct clone_request request = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
+	const struct clone_request request = { .exit_signal = SIGCHLD, .cgroup_fd = -1 };
 	int failed = -1, r;
 	pid_t pid = 0;
 

@@ -1,6 +1,6 @@
 /*
- * test_clone_parking.c - every thread parks, whatever it does, or the one that does not is named and
- * nothing else is disturbed.
+ * test_clone_parking.c - every thread parks, whatever it does, or the one that does not is named
+ * and nothing else is disturbed.
  */
 #include "clone/scenario.h"
 
@@ -75,9 +75,9 @@ static void *stubborn_run(void *data)
 
 static void expect_park_fails(const char *part, const char *other_part)
 {
-	struct clone_options options = {.park_deadline = 100 * USEC_PER_MSEC};
+	struct clone_options options = { .park_deadline = 100 * USEC_PER_MSEC };
 	struct clone_template *t = NULL;
-	struct err e = {0};
+	struct err e = { 0 };
 
 	CHECK(clone_park(&t, &options, &e) < 0);
 	CHECK(t == NULL);
@@ -184,7 +184,7 @@ static int progress[HAMMERS];
 static void *hammer_run(void *data)
 {
 	int *counter = data;
-	void *blocks[32] = {0};
+	void *blocks[32] = { 0 };
 	unsigned random = (unsigned)(counter - progress) + 1;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
@@ -405,9 +405,9 @@ static void *work_run(void *data)
 
 static void test_settles(void)
 {
-	struct clone_options options = {.settle_limit = 10 * USEC_PER_SEC};
+	struct clone_options options = { .settle_limit = 10 * USEC_PER_SEC };
 	struct clone_template *t;
-	struct err e = {0};
+	struct err e = { 0 };
 
 	event = eventfd(0, EFD_CLOEXEC);
 	thread_start(work_run, NULL);
@@ -431,7 +431,7 @@ static void test_settling_is_limited(void)
 		.note_data = &noted,
 	};
 	struct clone_template *t;
-	struct err e = {0};
+	struct err e = { 0 };
 
 	thread_start(hammer_run, &progress[0]);
 	counter_await(&progress[0], 1);
@@ -445,7 +445,7 @@ static void *vfork_run(void *data)
 {
 	__atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
 	if (vfork() == 0) {
-		syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = 50000000}, NULL);
+		syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = 50000000 }, NULL);
 		_exit(0);
 	}
 	return event_await(data);
@@ -463,21 +463,21 @@ static void test_vfork_meanwhile(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"all signals blocked", test_all_signals_blocked},
-		{"signal 33 blocked", test_signal_33_blocked},
-		{"disposition restored", test_disposition_restored},
-		{"small stack", test_small_stack},
-		{"inside malloc", test_inside_malloc},
-		{"threads appear", test_threads_appear},
-		{"many threads", test_many_threads},
-		{"leader gone", test_leader_gone},
-		{"cloner is not first", test_cloner_is_not_first},
-		{"cloner is joined in a clone", test_cloner_is_joined_in_clone},
-		{"setuid meanwhile", test_setuid_meanwhile},
-		{"no cpu while parked", test_no_cpu_while_parked},
-		{"settles", test_settles},
-		{"settling is limited", test_settling_is_limited},
-		{"vfork meanwhile", test_vfork_meanwhile},
+		{ "all signals blocked", test_all_signals_blocked },
+		{ "signal 33 blocked", test_signal_33_blocked },
+		{ "disposition restored", test_disposition_restored },
+		{ "small stack", test_small_stack },
+		{ "inside malloc", test_inside_malloc },
+		{ "threads appear", test_threads_appear },
+		{ "many threads", test_many_threads },
+		{ "leader gone", test_leader_gone },
+		{ "cloner is not first", test_cloner_is_not_first },
+		{ "cloner is joined in a clone", test_cloner_is_joined_in_clone },
+		{ "setuid meanwhile", test_setuid_meanwhile },
+		{ "no cpu while parked", test_no_cpu_while_parked },
+		{ "settles", test_settles },
+		{ "settling is limited", test_settling_is_limited },
+		{ "vfork meanwhile", test_vfork_meanwhile },
 	};
 
 	return scenario_run_all(scenarios, array_size(scenarios));

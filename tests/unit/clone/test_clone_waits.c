@@ -24,8 +24,8 @@
 
 #define SHORT_MS 150
 
-static int word;              /* a futex */
-static int event, ends[2];    /* an eventfd; a pipe or socket pair */
+static int word;           /* a futex */
+static int event, ends[2]; /* an eventfd; a pipe or socket pair */
 static sem_t semaphore;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
@@ -105,7 +105,7 @@ static struct timespec in_ms(clockid_t clock, long ms)
 	return t;
 }
 
-static const struct timespec short_time = {.tv_nsec = SHORT_MS * 1000000};
+static const struct timespec short_time = { .tv_nsec = SHORT_MS * 1000000 };
 
 /* Futexes. */
 
@@ -214,7 +214,7 @@ static void event_wake(void)
 
 static long epoll_with(int timeout)
 {
-	struct epoll_event e = {.events = EPOLLIN};
+	struct epoll_event e = { .events = EPOLLIN };
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	epoll_ctl(epoll, EPOLL_CTL_ADD, event, &e);
@@ -245,21 +245,21 @@ static void test_epoll_wait_ends(void)
 
 static long poll_forever(void)
 {
-	struct pollfd p = {.fd = event, .events = POLLIN};
+	struct pollfd p = { .fd = event, .events = POLLIN };
 
 	return poll(&p, 1, -1);
 }
 
 static long poll_soon(void)
 {
-	struct pollfd p = {.fd = event, .events = POLLIN};
+	struct pollfd p = { .fd = event, .events = POLLIN };
 
 	return poll(&p, 1, SHORT_MS);
 }
 
 static long ppoll_soon(void)
 {
-	struct pollfd p = {.fd = event, .events = POLLIN};
+	struct pollfd p = { .fd = event, .events = POLLIN };
 
 	return ppoll(&p, 1, &short_time, NULL);
 }
@@ -275,7 +275,7 @@ static long select_forever(void)
 
 static long select_soon(void)
 {
-	struct timeval t = {.tv_usec = SHORT_MS * 1000};
+	struct timeval t = { .tv_usec = SHORT_MS * 1000 };
 
 	return select(0, NULL, NULL, NULL, &t);
 }
@@ -349,7 +349,7 @@ static void test_receive_of_pair(void)
 
 static void test_receive_with_timeout(void)
 {
-	struct timeval t = {.tv_sec = 20};
+	struct timeval t = { .tv_sec = 20 };
 
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
 	setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
@@ -440,7 +440,7 @@ static void test_sigtimedwait_ends(void)
 	scenario_timeout(signal_wait_timed, -1, EAGAIN);
 }
 
-static int handled;
+static volatile sig_atomic_t handled;
 
 static void handle(int signal)
 {
@@ -449,7 +449,7 @@ static void handle(int signal)
 
 static void handler_set(void)
 {
-	struct sigaction action = {.sa_handler = handle};
+	struct sigaction action = { .sa_handler = handle };
 
 	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
 }
@@ -510,31 +510,31 @@ static void test_join(void)
 int main(void)
 {
 	static const struct scenario scenarios[] = {
-		{"futex", test_futex},
-		{"timed futex", test_timed_futex},
-		{"timed futex ends", test_timed_futex_ends},
-		{"semaphore", test_semaphore},
-		{"timed semaphore", test_timed_semaphore},
-		{"timed condition", test_timed_condition},
-		{"epoll_wait", test_epoll_wait},
-		{"epoll_wait ends", test_epoll_wait_ends},
-		{"poll", test_poll},
-		{"poll ends", test_poll_ends},
-		{"ppoll ends", test_ppoll_ends},
-		{"select", test_select},
-		{"select ends", test_select_ends},
-		{"read of a pipe", test_read_of_pipe},
-		{"read of an eventfd", test_read_of_eventfd},
-		{"receive of a pair", test_receive_of_pair},
-		{"receive with a timeout", test_receive_with_timeout},
-		{"nanosleep", test_nanosleep},
-		{"nanosleep with a remainder", test_nanosleep_with_remainder},
-		{"clock_nanosleep until", test_clock_nanosleep_until},
-		{"sigwait", test_sigwait},
-		{"sigtimedwait ends", test_sigtimedwait_ends},
-		{"pause", test_pause},
-		{"sigsuspend", test_sigsuspend},
-		{"pthread_join", test_join},
+		{ "futex", test_futex },
+		{ "timed futex", test_timed_futex },
+		{ "timed futex ends", test_timed_futex_ends },
+		{ "semaphore", test_semaphore },
+		{ "timed semaphore", test_timed_semaphore },
+		{ "timed condition", test_timed_condition },
+		{ "epoll_wait", test_epoll_wait },
+		{ "epoll_wait ends", test_epoll_wait_ends },
+		{ "poll", test_poll },
+		{ "poll ends", test_poll_ends },
+		{ "ppoll ends", test_ppoll_ends },
+		{ "select", test_select },
+		{ "select ends", test_select_ends },
+		{ "read of a pipe", test_read_of_pipe },
+		{ "read of an eventfd", test_read_of_eventfd },
+		{ "receive of a pair", test_receive_of_pair },
+		{ "receive with a timeout", test_receive_with_timeout },
+		{ "nanosleep", test_nanosleep },
+		{ "nanosleep with a remainder", test_nanosleep_with_remainder },
+		{ "clock_nanosleep until", test_clock_nanosleep_until },
+		{ "sigwait", test_sigwait },
+		{ "sigtimedwait ends", test_sigtimedwait_ends },
+		{ "pause", test_pause },
+		{ "sigsuspend", test_sigsuspend },
+		{ "pthread_join", test_join },
 	};
 
 	return scenario_run_all(scenarios, array_size(scenarios));
