@@ -77,6 +77,7 @@ int guest_spec_encode(const struct guest_spec *s, uint32_t sequence, struct buff
 	for (char *const *p = s->environment; p && *p; p++)
 		wire_put(&w, WIRE_ENVIRONMENT, *p);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_ARN, s->arn);
+	wire_put_pair(&w, WIRE_SETTING, SETTING_LOG_STREAM, s->log_stream);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_RUNTIME, s->runtime_identifier);
 	snprintf(number, sizeof(number), "%u", s->memory_mb);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_MEMORY_MB, number);

@@ -25,7 +25,7 @@ struct function_template;
 
 /* What a function is to its templates and isolates; copied where it must last. */
 struct guest_spec {
-	const char *name, *handler, *runtime_identifier, *arn;
+	const char *name, *handler, *runtime_identifier, *arn, *log_stream;
 	char *const *environment; /* NAME=VALUE, NULL-terminated */
 	uint32_t memory_mb;
 	uint32_t reply_bytes;

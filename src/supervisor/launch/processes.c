@@ -99,8 +99,9 @@ static int process_status(const siginfo_t *info)
 }
 
 /*
- * A template can make children that nobody asked for, so every child is waited for. Done at the end
- * of a turn: what a process sent before it died has been read by then.
+ * A template can make children that nobody asked for, so every child is waited for: those of this
+ * thread, since the worker waits for its own. Done at the end of a turn: what a process sent before
+ * it died has been read by then.
  */
 static void processes_reap(struct loop_deferred *deferred)
 {
@@ -110,7 +111,8 @@ static void processes_reap(struct loop_deferred *deferred)
 		siginfo_t info = { 0 };
 		struct process *process;
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) < 0 || info.si_pid == 0)
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL | __WNOTHREAD) < 0 ||
+			info.si_pid == 0)
 			return;
 		process = process_find(p, info.si_pid);
 		if (!process)

@@ -3,6 +3,7 @@
  */
 #include "supervisor/schedule/deployment.h"
 
+#include "base/uuid.h"
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/runtime.h"
 #include "supervisor/schedule/function_state.h"
@@ -46,6 +47,20 @@ static void deployment_free(struct deployment *d)
 	free(d);
 }
 
+/* In Lambda's form: the day, the version, something unique. */
+static void deployment_name_log_stream(struct deployment *d)
+{
+	time_t now = time(NULL);
+	char unique[UUID_SIZE];
+	struct tm utc;
+	size_t n;
+
+	gmtime_r(&now, &utc);
+	uuid_make(unique);
+	n = strftime(d->log_stream, sizeof(d->log_stream), "%Y/%m/%d/[$LATEST]", &utc);
+	snprintf(d->log_stream + n, sizeof(d->log_stream) - n, "%.8s%.4s", unique, unique + 9);
+}
+
 static int deployment_choose_runtime(struct deployment *d, struct err *e)
 {
 	struct runtimes *runtimes = d->registry->supervisor->runtimes;
@@ -80,6 +95,7 @@ int deployment_new(
 	list_init(&d->ending);
 	list_init(&d->link);
 	init_prepare(&d->init, s->loop, s->processes);
+	deployment_name_log_stream(d);
 	r = deployment_choose_runtime(d, e);
 	if (r == 0)
 		r = code_path(store_code(s->store), config->code_sha256, path, sizeof(path));
@@ -112,6 +128,7 @@ static struct guest_spec deployment_spec(struct deployment *d)
 		.handler = d->config->handler,
 		.runtime_identifier = m->identifier ? m->identifier : m->name,
 		.arn = d->arn,
+		.log_stream = d->log_stream,
 		.environment = d->config->environment,
 		.memory_mb = d->config->memory_mb,
 		.reply_bytes = d->config->settings.reply_bytes,

@@ -44,6 +44,7 @@ struct deployment {
 	bool exec;  /* launch = exec */
 	bool retiring;
 	enum deployment_state state;
+	char log_stream[64];
 	char *arn, *code; /* code: the host directory */
 	struct init init;
 	struct function_template *template;
