@@ -7,15 +7,15 @@ things, and include/polyvisor.h for what _polyvisor calls.
 import gc
 gc.disable()  # until the template is made: garbage collection writes to memory that clones share
 
-import array, asyncio, decimal, hashlib, importlib, json, logging, multiprocessing.process, os  # noqa
-import platform, random, re, ssl, subprocess, sys, tempfile, time, traceback, urllib.request, uuid  # noqa
+import array, importlib, json, logging, os, re, sys, time, traceback  # noqa: each costs every launch, see warm()
 from types import SimpleNamespace
 
+import _posixsubprocess
 import _polyvisor as pv
 import snapshot_restore_py as hooks
 
 HERE = __file__
-NODE_BITS, MULTICAST = 48, 1 << 40
+MULTICAST = 1 << 40  # of a node that is no network card's
 CLIENT = "installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name"
 request_id, started = "", set()  # of the current invocation; children that Python code made
 
@@ -108,9 +108,9 @@ def to_json(value):
 
     def other(value):
         nonlocal mark
-        if not isinstance(value, decimal.Decimal):
+        if type(value).__name__ != "Decimal":
             raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-        mark = mark or uuid.uuid4().hex
+        mark = mark or os.urandom(16).hex()
         decimals.append("NaN" if value.is_nan() else str(value))
         return f"{mark}{len(decimals) - 1}"
     text = json.dumps(value, default=other, ensure_ascii=sys.version_info < (3, 12))
@@ -118,14 +118,19 @@ def to_json(value):
 
 
 def reseed():
-    """What two clones would otherwise draw alike; OpenSSL is the library's."""
-    random.seed()
-    uuid._generate_time_safe = uuid._last_timestamp = None  # libuuid keeps a clock sequence of its own
-    uuid._node = random.getrandbits(NODE_BITS) | MULTICAST
-    tempfile._name_sequence = None
-    multiprocessing.process.current_process().authkey = os.urandom(32)
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()
+    """What two clones would otherwise draw alike, where it is loaded; OpenSSL is the library's."""
+    loaded = sys.modules.get
+    if random := loaded("random"):
+        random.seed()
+    if uuid := loaded("uuid"):
+        uuid._generate_time_safe = uuid._last_timestamp = None  # libuuid keeps a clock sequence of its own
+        uuid._node = int.from_bytes(os.urandom(6), "big") | MULTICAST
+    if tempfile := loaded("tempfile"):
+        tempfile._name_sequence = None
+    if process := loaded("multiprocessing.process"):
+        process.current_process().authkey = os.urandom(32)
+    if numpy_random := loaded("numpy.random"):
+        numpy_random.seed()
 
 
 def remember_children():
@@ -136,8 +141,8 @@ def remember_children():
             started.add(result[0] if isinstance(result, tuple) else result)
             return result
         return start_and_remember
-    for module in os, subprocess, sys.modules["_posixsubprocess"]:
-        for name in {"fork", "forkpty", "posix_spawn", "posix_spawnp", "_fork_exec", "fork_exec"} & set(dir(module)):
+    for module, names in (os, ("fork", "forkpty", "posix_spawn", "posix_spawnp")), (_posixsubprocess, ("fork_exec",)):
+        for name in names:
             setattr(module, name, remembering(getattr(module, name)))
 
 
@@ -209,13 +214,14 @@ def respond(handler, event):
 
 
 def warm():
-    """Runs once what every invocation runs, so that clones find its memory made."""
+    """Imports what the manifest asks for, and runs once what every invocation runs, for clones to find it made."""
+    for name in filter(None, os.environ.get("POLYVISOR_IMPORT", "").split(",")):
+        importlib.import_module(name)
     try:
         json.loads('{"a": [1, 2.5, "b", null, true]}')
-        raise Fault("warm", to_json({"a": [1, 2.5, "\u00e9"], "b": decimal.Decimal("1.5")}))
+        raise Fault("warm", to_json({"a": [1, 2.5, "\u00e9"]}))
     except Fault as error:
-        error_of(error), traceback.format_exc()
-    ssl.RAND_bytes(16), hashlib.sha256(b"").hexdigest(), uuid.uuid4()
+        error_of(error)
 
 
 def load():
@@ -248,7 +254,7 @@ def park():
 
 
 def main():
-    pv.open(platform.python_version())
+    pv.open(sys.version.split()[0])
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     remember_children()
     warm()

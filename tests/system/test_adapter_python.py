@@ -558,6 +558,7 @@ def test_uniqueness(clones):
 def test_uniqueness_of_functions(clones):
     clones.write(textwrap.dedent(SOURCES) + "\nvalue = handler(None, None)\nhandler = lambda event, context: value\n")
     repeated = drawn(clones.function().launch() for _ in range(20))
+    del repeated["uuid1 node"]  # each loads uuid itself, which takes the machine's address for it
     assert repeated == dict.fromkeys(repeated, 0)
 
 
