@@ -11,11 +11,11 @@
 #include "wire/settings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #define CHANNEL_KEEP (256 * 1024)          /* memory that is kept from one event to the next */
 #define CHANNEL_GRANULE ((size_t)65536)    /* memory grows by this */
@@ -256,6 +256,9 @@ int pv_reply(pv_handle *handle, const void *data, size_t size, const char *conte
 		return r;
 	if (channel_is_too_large(handle, size))
 		return PV_TOO_LARGE;
+	/* What native code printed, and libc still holds, comes before the end of its invocation.
+	 */
+	fflush(stdout);
 	wire_begin(&w, frame, sizeof(frame), WIRE_REPLY, handle->channel.sequence);
 	if (content_type)
 		channel_put_type(&w, WIRE_CONTENT_TYPE, content_type);
@@ -302,6 +305,7 @@ int pv_fail(pv_handle *handle, const char *type, const char *json, size_t size)
 		return r < 0 ? r : -EINVAL;
 	if (size > handle_reply_limit(handle))
 		return PV_TOO_LARGE;
+	fflush(stdout);
 	wire_begin(&w, frame, sizeof(frame), WIRE_FAIL, handle->channel.sequence);
 	channel_put_type(&w, WIRE_ERROR_TYPE, type);
 	if (handle->channel.parts > 0)

@@ -12,8 +12,8 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define TEMPLATE_SETTLE (2 * USEC_PER_SEC)
@@ -210,6 +210,8 @@ static int template_by_clone(struct pv_handle *handle)
 	if (r < 0)
 		return err_errno(&handle->error, r, "There is no memory for requests");
 	reseed_find(&handle->reseed);
+	/* What a native library printed and libc still holds would be printed by every clone. */
+	fflush(stdout);
 	r = template_park(handle, &t);
 	if (r < 0) {
 		handle_refuse(handle, 0);
