@@ -1,0 +1,99 @@
+/*
+ * namespaces.c - see namespaces.h.
+ */
+#include "envelope/namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int namespaces_join(int mounts, int network)
+{
+	if (setns(mounts, CLONE_NEWNS) < 0)
+		return -errno;
+	if (network >= 0 && setns(network, CLONE_NEWNET) < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+int namespaces_own(bool network)
+{
+	/* The cgroup namespace first, so that it belongs to the user namespace above: then no
+	 * cgroup file system can be mounted from inside. */
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return -errno;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+		    (network ? CLONE_NEWNET : 0)) < 0)
+		return -errno;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+static int loopback_raise(void)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int socket_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r = 0;
+
+	if (socket_fd < 0)
+		return -errno;
+	if (ioctl(socket_fd, SIOCGIFFLAGS, &request) < 0)
+		r = -errno;
+	request.ifr_flags |= IFF_UP;
+	if (r == 0 && ioctl(socket_fd, SIOCSIFFLAGS, &request) < 0)
+		r = -errno;
+	close(socket_fd);
+	return r;
+}
+
+static int sysctl_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* What an isolate needs no second of. User namespaces above all: a nested one would give a tenant
+ * all capabilities in it, and with them the kernel's less tested code. */
+static int namespaces_limit(unsigned isolates)
+{
+	static const char *const none[] = {
+		"/proc/sys/user/max_user_namespaces",
+		"/proc/sys/user/max_net_namespaces",
+		"/proc/sys/user/max_ipc_namespaces",
+		"/proc/sys/user/max_uts_namespaces",
+		"/proc/sys/user/max_cgroup_namespaces",
+		"/proc/sys/user/max_time_namespaces",
+	};
+	char number[16], *p = number + sizeof(number) - 1;
+	int r = 0;
+
+	for (size_t i = 0; i < array_size(none) && r == 0; i++)
+		r = sysctl_write(none[i], "0");
+	*p = '\0';
+	do {
+		*--p = (char)('0' + isolates % 10);
+		isolates /= 10;
+	} while (isolates);
+	if (r == 0)
+		r = sysctl_write("/proc/sys/user/max_mnt_namespaces", p);
+	return r < 0 ? r : sysctl_write("/proc/sys/user/max_pid_namespaces", p);
+}
+
+int namespaces_furnish(bool network, unsigned isolates)
+{
+	int r = network ? loopback_raise() : 0;
+
+	if (r == 0 && sethostname("localhost", 9) < 0)
+		r = -errno;
+	return r < 0 ? r : namespaces_limit(isolates);
+}

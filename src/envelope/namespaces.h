@@ -1,0 +1,26 @@
+/*
+ * namespaces.h - steps into the namespaces of a function and what is set up inside them.
+ *
+ * As privileges.h: one thread, system calls only, 0 or -errno. In the order in which they are
+ * taken:
+ *
+ *     namespaces_join(mnt, net)      the mounts that the function's init made, the network it may
+ * use namespaces_own(...)            user, mount, ipc, uts, net (where none was joined), cgroup
+ *                                    from here on every mount is locked; the ids are not mapped yet
+ *     ... the supervisor maps the ids ...
+ *     namespaces_furnish(...)        loopback, host name, no further namespaces of most kinds
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <stdbool.h>
+
+/* network: -1 for none. Both descriptors stay the caller's. */
+int namespaces_join(int mounts, int network) MUST_CHECK;
+
+/* Afterwards the caller has all capabilities in a user namespace of its own, and unmapped ids. */
+int namespaces_own(bool network) MUST_CHECK;
+
+/* Needs mapped ids. `isolates`: how many of them may have namespaces at once. */
+int namespaces_furnish(bool network, unsigned isolates) MUST_CHECK;
