@@ -390,10 +390,12 @@ def tmpfs(size="16m"):
 
 
 def command_of(language):
-    """(argv, environment) of an adapter, from its manifest in the build directory."""
+    """(argv, environment) of an adapter, from its manifest in the build directory; to try another version of the
+    language, POLYVISOR_TEST_INTERPRETER names it."""
     folder = BUILD / "runtimes" / language
     manifest = json.loads((folder / "manifest.json").read_text())
-    interpreter = next(path for path in manifest["interpreter"] if "/" not in path or os.path.exists(path))
+    candidates = [os.environ.get("POLYVISOR_TEST_INTERPRETER"), *manifest["interpreter"]]
+    interpreter = next(path for path in candidates if path and ("/" not in path or os.path.exists(path)))
     places = {"interpreter": interpreter, "runtime": str(folder), "library": str(BUILD / "src/guest")}
 
     def fill(text):

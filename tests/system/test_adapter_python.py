@@ -93,7 +93,8 @@ def test_event_and_result(functions):
 
 def test_unicode(functions):
     isolate = functions.isolate("def handler(event, context):\n    print(event)\n    return event + 'ß€😀'")
-    assert value(isolate, "äöü\u0000\ud83d") == "äöü\u0000\ud83dß€😀"
+    assert value(isolate, "äöü\u0000") == "äöü\u0000ß€😀"
+    isolate.invoke("\ud83d")  # half a character: a reply up to 3.11, an error of marshalling since, as on Lambda
     assert value(isolate, "日本語") == "日本語ß€😀"
     assert "日本語\n" in isolate.log()
 
