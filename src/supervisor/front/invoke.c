@@ -67,7 +67,11 @@ struct invocation *invoke_prepare(struct request *request, struct buffer *event)
 	invocation->event = event->data;
 	invocation->event_size = event->size;
 	*event = (struct buffer){ 0 };
-	strcpy(request->id, invocation->request_id);
+	/* One identifier for both: an event for a URL has it inside already. */
+	if (*request->id)
+		strcpy(invocation->request_id, request->id);
+	else
+		strcpy(request->id, invocation->request_id);
 	if (trace_id && strlen(trace_id) <= TRACE_ID_MAX)
 		invocation->trace_id = strdup(trace_id);
 	if (!take_client_context(request, invocation))

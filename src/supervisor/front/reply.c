@@ -65,7 +65,7 @@ void reply_body(struct request *request, const char *content_type, struct buffer
 	buffer_done(body);
 	if (content_type)
 		reply_header(request, "Content-Type", content_type);
-	reply_header(request, "x-amzn-RequestId", request->id);
+	reply_header(request, "x-amzn-RequestId", request_id(request));
 }
 
 void reply_header(struct request *request, const char *name, const char *value)

@@ -86,6 +86,13 @@ const char *request_parameter(
 	return uri_parameter(request->query, name, ret, capacity) == 0 ? ret : NULL;
 }
 
+const char *request_id(struct request *request)
+{
+	if (!*request->id)
+		uuid_make(request->id);
+	return request->id;
+}
+
 /* How the body is delimited, as this server and any proxy before it must agree on. */
 struct framing {
 	unsigned lengths, encodings;
@@ -193,7 +200,6 @@ static enum MHD_Result request_start(
 	struct framing framing = { 0 };
 	bool has_body;
 
-	uuid_make(request->id);
 	request->method = method;
 	request->version = version;
 	connection_expect_body(request->connection, 0);

@@ -40,7 +40,7 @@ struct request {
 	struct connection *connection; /* NULL when memory was out as it began */
 	struct list link;              /* in front->requests */
 	enum request_state state;
-	char id[UUID_SIZE];
+	char id[UUID_SIZE]; /* "" until it is asked for; an invocation brings its own */
 
 	const struct route *route;
 	const char *method, *version;      /* libmicrohttpd's, valid as long as this is */
@@ -75,6 +75,8 @@ enum MHD_Result request_handle(void *front, struct MHD_Connection *mhd, const ch
 	const char *method, const char *version, const char *data, size_t *size, void **context);
 void request_end(void *front, struct MHD_Connection *mhd, void **context,
 	enum MHD_RequestTerminationCode code);
+
+const char *request_id(struct request *request);
 
 /* A header of the request, or NULL. */
 const char *request_header(const struct request *request, const char *name);

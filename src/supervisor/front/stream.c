@@ -107,7 +107,7 @@ void stream_reply(struct stream *stream, const char *content_type)
 	request->response = MHD_create_response_from_callback(
 		MHD_SIZE_UNKNOWN, BLOCK_SIZE, stream_read, stream, stream_freed);
 	reply_header(request, "Content-Type", content_type);
-	reply_header(request, "x-amzn-RequestId", request->id);
+	reply_header(request, "x-amzn-RequestId", request_id(request));
 }
 
 static void stream_wake(struct stream *stream)

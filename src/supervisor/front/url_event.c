@@ -202,7 +202,7 @@ static void append_http(struct buffer *b, const struct request *request)
 	buffer_append_string(b, "}");
 }
 
-static void append_context(struct buffer *b, const struct request *request)
+static void append_context(struct buffer *b, struct request *request)
 {
 	const char *host = request_header(request, "Host");
 	size_t size = host ? strcspn(host, ":") : 0;
@@ -215,7 +215,7 @@ static void append_context(struct buffer *b, const struct request *request)
 	append_string(b, request->capture);
 	append_http(b, request);
 	buffer_printf(b, ",\"requestId\":\"%s\",\"routeKey\":\"$default\",\"stage\":\"$default\"",
-		request->id);
+		request_id(request));
 	append_time(b);
 	buffer_append_string(b, "}");
 }

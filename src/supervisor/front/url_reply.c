@@ -40,7 +40,10 @@ static int take_body(struct url_reply *reply, const json_t *body, bool encoded)
 		return -ENOMEM;
 	if (!encoded || size == 0)
 		return 0;
-	return base64_decode(reply->body.data, size, reply->body.data, &reply->body.size);
+	if (base64_decode(reply->body.data, size, reply->body.data, &reply->body.size) < 0)
+		return -EBADMSG;
+	reply->body.data[reply->body.size] = '\0';
+	return 0;
 }
 
 static int read_structure(struct url_reply *reply, json_t *document)

@@ -142,7 +142,7 @@ void view_stats(struct request *request)
 	request->response = MHD_create_response_from_callback(
 		MHD_SIZE_UNKNOWN, STATS_BLOCK, stats_read, cursor, stats_free);
 	reply_header(request, "Content-Type", "application/json");
-	reply_header(request, "x-amzn-RequestId", request->id);
+	reply_header(request, "x-amzn-RequestId", request_id(request));
 	reply_send(request, 200);
 }
 

@@ -194,11 +194,13 @@ static void remove_tree(const struct code *code, const char *name)
 	char from[PATH_MAX], to[PATH_MAX];
 
 	snprintf(from, sizeof(from), "%s/%s", code->path, name);
-	if (strncmp(name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0) {
+	if (strncmp(name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0)
 		strcpy(to, from);
-	} else if (make_new(code, to) < 0 || rename(from, to) < 0) {
+	else if (make_new(code, to) < 0)
 		return;
-	}
+	else
+		/* An archive that was refused has no tree; only the new directory goes then. */
+		rename(from, to);
 	nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -46,6 +46,14 @@ static int unpack_fault(const char *what, const char *path)
 	return unpack_fail(UNPACK_FAULT, "could not %s '%.200s': %s.", what, path, strerror(errno));
 }
 
+/* libarchive's own words, if it has any. */
+static const char *unpack_reason(const struct unpack *u)
+{
+	const char *reason = archive_error_string(u->archive);
+
+	return reason ? reason : "no entries";
+}
+
 /* Opens a directory of the tree; nothing on the way may be a link. */
 static int open_below(const char *path)
 {
@@ -130,7 +138,7 @@ static int copy_block(struct unpack *u, int fd, const char *path)
 
 	if (n < 0)
 		return -unpack_fail(UNPACK_INVALID, "'%.200s' in it is damaged or encrypted (%s).",
-			path, archive_error_string(u->archive));
+			path, unpack_reason(u));
 	if (n == 0)
 		return 0;
 	u->bytes += (uint64_t)n;
@@ -282,12 +290,10 @@ static int unpack_entries(struct unpack *u)
 		if (code != 0)
 			return code;
 	}
-	if (r != ARCHIVE_EOF)
+	if (r != ARCHIVE_EOF || u->entries == 0)
 		return unpack_fail(UNPACK_INVALID,
-			"it is not a zip archive, or a damaged one (%s).",
-			archive_error_string(u->archive));
-	if (u->entries == 0)
-		return unpack_fail(UNPACK_INVALID, "it is empty.");
+			"it is empty, damaged, or not a zip archive (%s).",
+			unpack_reason(u));
 	return 0;
 }
 
@@ -301,8 +307,8 @@ static int unpack_archive(struct unpack *u)
 	/* By the directory at its end, and nothing else: one reading of what is in it. */
 	archive_read_support_format_zip_seekable(u->archive);
 	if (archive_read_open_fd(u->archive, STDIN_FILENO, READ_SIZE) != ARCHIVE_OK)
-		code = unpack_fail(UNPACK_INVALID, "it is not a zip archive (%s).",
-			archive_error_string(u->archive));
+		code = unpack_fail(UNPACK_INVALID, "it is empty, damaged, or not a zip archive (%s).",
+			unpack_reason(u));
 	else
 		code = unpack_entries(u);
 	archive_read_free(u->archive);
@@ -321,5 +327,6 @@ int unpack_main(int argc, char **argv)
 	umask(0);
 	if (confine_unpacker(UNPACK_DIRECTORY, UNPACK_BYTES_MAX, &e) < 0)
 		return unpack_fail(UNPACK_FAULT, "%s", e.text);
-	return unpack_archive(&u);
+	/* Handlers that run at exit may want what is out of reach now. */
+	_exit(unpack_archive(&u));
 }
