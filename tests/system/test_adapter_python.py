@@ -68,6 +68,12 @@ def clones(tmp_path, template):
     return Functions(tmp_path, template, "clone")
 
 
+@pytest.fixture
+def own_template(tmp_path):
+    """A runtime template that has made a clone in a namespace makes no plain ones any more."""
+    return Functions(tmp_path, start_template(*command_of("python")), "clone")
+
+
 def value(isolate, event=None, **fields):
     reply = isolate.invoke(event, **fields)
     assert reply.type == "REPLY", reply
@@ -556,6 +562,13 @@ def test_uniqueness(clones):
     assert repeated == dict.fromkeys(repeated, 0) and len(repeated) == 12
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root here")
+def test_uniqueness_where_all_have_one_process_id(own_template):
+    function = own_template.function(SOURCES, namespaces=True)
+    repeated = drawn(function.launch() for _ in range(ISOLATES // 4))
+    assert repeated == dict.fromkeys(repeated, 0)
+
+
 def test_uniqueness_of_functions(clones):
     clones.write(textwrap.dedent(SOURCES) + "\nvalue = handler(None, None)\nhandler = lambda event, context: value\n")
     repeated = drawn(clones.function().launch() for _ in range(20))
@@ -575,19 +588,18 @@ def test_template_ends_with_its_socket(clones):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root here")
-def test_namespaces(tmp_path):
-    # A runtime template that has made a clone in a namespace makes no plain ones any more.
-    clones = Functions(tmp_path, start_template(*command_of("python")), "clone")
-    function = clones.function("""
-        import os, pathlib, subprocess, tempfile
-        pathlib.Path('/tmp/mine').exists()
+def test_namespaces(own_template):
+    function = own_template.function("""
+        import concurrent.futures, os, pathlib, subprocess
+        pool = concurrent.futures.ThreadPoolExecutor(2)
+        pool.submit(os.getpid).result()
         template_pid = os.getpid()
         def handler(event, context):
             orphan = "(sleep 0.05; exit 3) & (sleep 0.05) &"
             if event: subprocess.run(['sh', '-c', orphan])
             here = pathlib.Path('/tmp/mine'); seen = here.exists(); here.write_text('x')
             processes = [p for p in os.listdir('/proc') if p.isdigit()]
-            return {'pid': os.getpid(), 'template': template_pid, 'seen': seen, 'processes': len(processes),
+            return {'pid': pool.submit(os.getpid).result(), 'template': template_pid, 'seen': seen, 'processes': len(processes),
                     'self': os.readlink('/proc/self'), 'session': os.getsid(0), 'listed': os.listdir('/tmp')}
         """, namespaces=True)
     first, second = function.launch(), function.launch()
