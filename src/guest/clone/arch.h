@@ -66,10 +66,11 @@ struct blocked_call {
 };
 
 /*
- * Whether the signal of `context` made exactly this call end with EINTR. Compares program counter,
- * stack pointer and arguments, since the thread may have gone on between the look and the signal.
+ * Which call the signal of `context` made end with EINTR; false if none, or it cannot be told. On
+ * entry *call is what was seen before the signal, which counts only if program counter, stack
+ * pointer and arguments agree, since the thread may have gone on in between.
  */
-bool arch_was_interrupted(const ucontext_t *context, const struct blocked_call *call);
+bool arch_find_interrupted(const ucontext_t *context, struct blocked_call *call);
 
 /* Makes the thread issue the call again when it resumes, or changes one argument of it. */
 void arch_reissue(ucontext_t *context, const struct blocked_call *call);

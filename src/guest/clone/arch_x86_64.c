@@ -9,6 +9,7 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 /* Only the assembly uses the parameters of the functions written in it. */
@@ -142,19 +143,48 @@ void arch_set_second_pointer(unsigned long value)
 
 static const int argument_registers[6] = { REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9 };
 
-bool arch_was_interrupted(const ucontext_t *context, const struct blocked_call *call)
+static bool agrees(const greg_t *registers, const struct blocked_call *call)
 {
-	const greg_t *registers = context->uc_mcontext.gregs;
-
-	if (call->number < 0 || registers[REG_RAX] != -EINTR)
-		return false;
-	if ((unsigned long)registers[REG_RIP] != call->program_counter ||
+	if (call->number < 0 || (unsigned long)registers[REG_RIP] != call->program_counter ||
 		(unsigned long)registers[REG_RSP] != call->stack_pointer)
 		return false;
 	for (size_t i = 0; i < 6; i++)
 		if ((unsigned long)registers[argument_registers[i]] != call->arguments[i])
 			return false;
 	return true;
+}
+
+/*
+ * The number is overwritten by the result, but nearly all code that makes system calls has it in
+ * the instruction before: "mov $number, %eax; syscall", that is, b8 NN NN NN NN 0f 05.
+ */
+static long number_from_code(unsigned long program_counter)
+{
+	const unsigned char *code = (const unsigned char *)program_counter - 7;
+	int32_t number;
+
+	if (program_counter % 4096 < 7) /* the page before may not be there */
+		return -1;
+	if (code[0] != 0xb8 || code[5] != 0x0f || code[6] != 0x05)
+		return -1;
+	memcpy(&number, code + 1, sizeof(number));
+	return number;
+}
+
+bool arch_find_interrupted(const ucontext_t *context, struct blocked_call *call)
+{
+	const greg_t *registers = context->uc_mcontext.gregs;
+
+	if (registers[REG_RAX] != -EINTR)
+		return false;
+	if (agrees(registers, call))
+		return true;
+	call->program_counter = (unsigned long)registers[REG_RIP];
+	call->stack_pointer = (unsigned long)registers[REG_RSP];
+	for (size_t i = 0; i < 6; i++)
+		call->arguments[i] = (unsigned long)registers[argument_registers[i]];
+	call->number = number_from_code(call->program_counter);
+	return call->number >= 0;
 }
 
 void arch_reissue(ucontext_t *context, const struct blocked_call *call)

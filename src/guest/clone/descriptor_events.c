@@ -91,18 +91,15 @@ static int clock_ordinary(int clock)
 }
 
 /*
- * The next expiry is kept in absolute time: a clone made an hour later finds the timer expired, as
- * it would had it slept. timerfd_gettime() comes first, since it moves a periodic timer to its next
- * expiry and accounts for the past ones as ticks.
+ * Reads what is left and the unread ticks. timerfd_gettime() comes first, since it moves a periodic
+ * timer to its next expiry and counts the past ones as ticks.
  */
-static int timerfd_survey(struct survey *s, struct descriptor *d)
+static int timer_read(struct survey *s, struct descriptor *d, struct itimerspec *ret_left)
 {
-	struct itimerspec left;
-	struct timespec now;
 	char *text;
 	int r;
 
-	if (timerfd_gettime(d->number, &left) < 0)
+	if (timerfd_gettime(d->number, ret_left) < 0)
 		return -errno;
 	r = descriptor_info(s, d, &text);
 	if (r < 0)
@@ -110,7 +107,43 @@ static int timerfd_survey(struct survey *s, struct descriptor *d)
 	d->timer.clock = clock_ordinary((int)info_number(text, "clockid:", 10));
 	d->timer.flags = (int)info_number(text, "settime flags:", 8);
 	d->timer.ticks = info_number(text, "ticks:", 10);
-	d->timer.armed = left.it_value.tv_sec || left.it_value.tv_nsec;
+	return 0;
+}
+
+static bool is_zero(struct timespec t)
+{
+	return t.tv_sec == 0 && t.tv_nsec == 0;
+}
+
+/*
+ * Nothing left and no tick is a timer that is not armed, or one whose time has come and whose
+ * interrupt has not. The second is over in a moment.
+ */
+static int timer_read_settled(struct survey *s, struct descriptor *d, struct itimerspec *ret_left)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int r = timer_read(s, d, ret_left);
+
+	if (r < 0 || s->timers_waited || d->timer.ticks || !is_zero(ret_left->it_value))
+		return r;
+	nanosleep(&moment, NULL);
+	s->timers_waited = true;
+	return timer_read(s, d, ret_left);
+}
+
+/*
+ * The next expiry is kept in absolute time: a clone made an hour later finds the timer expired, as
+ * it would had it slept. A timer with an interval is armed whatever is left.
+ */
+static int timerfd_survey(struct survey *s, struct descriptor *d)
+{
+	struct itimerspec left;
+	struct timespec now;
+	int r = timer_read_settled(s, d, &left);
+
+	if (r < 0)
+		return r;
+	d->timer.armed = !is_zero(left.it_value) || !is_zero(left.it_interval);
 	if (clock_gettime(d->timer.clock, &now) < 0)
 		return -errno;
 	d->timer.next.it_value = time_add(now, left.it_value);

@@ -106,7 +106,8 @@ struct survey {
 	struct clone_template *t;
 	struct descriptor *all; /* by ascending number */
 	size_t count, capacity;
-	bool sockets_matched;
+	bool sockets_matched; /* descriptor_sockets.c */
+	bool timers_waited;   /* descriptor_events.c */
 };
 
 /* The descriptor with this number, or NULL. */

@@ -13,8 +13,9 @@
  *   too short, and too long by at most what had passed before parking.
  * - A relative futex wait gets its EINTR: whoever calls futex() must expect to wake without cause.
  *
- * Which call it was is not in the signal frame, so the cloner looks before it sends the signal, and
- * what it saw counts only if it agrees with the frame.
+ * Which call it was is not in the signal frame. The cloner looks before it sends the signal; if
+ * what it saw does not agree with the frame, because the thread went on, the code of the call
+ * tells. Only a thread that enters a wait by libc's syscall() in that very moment sees an EINTR.
  */
 #include "guest/clone/template.h"
 
@@ -116,11 +117,14 @@ static bool sleeps_until(const struct blocked_call *call)
 
 void blocked_call_prepare(struct thread *thread)
 {
-	const struct blocked_call *call = &thread->call;
-	const struct rule *rule = rule_of(call);
+	struct blocked_call *call = &thread->call;
+	const struct rule *rule;
 
 	thread->timeout_argument = NONE;
-	if (!rule || !arch_was_interrupted(thread->context, call))
+	if (!arch_find_interrupted(thread->context, call))
+		return;
+	rule = rule_of(call);
+	if (!rule)
 		return;
 	arch_reissue(thread->context, call);
 	thread->timeout_argument = rule->timeout;

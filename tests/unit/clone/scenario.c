@@ -88,6 +88,7 @@ int scenario_run_all(const struct scenario *scenarios, size_t count)
 	const char *only = getenv("SCENARIO");
 	size_t used = 0;
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (size_t i = 0; i < count && used < 64; i++) {
 		if (only && strcmp(only, scenarios[i].name) != 0)
