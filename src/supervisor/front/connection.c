@@ -3,20 +3,20 @@
  */
 #include "supervisor/front/connection.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define SWEEP_INTERVAL (5 * USEC_PER_SEC)
 
 static void connection_sweep(struct loop_timer *timer);
 
-/* One timer for all: a deadline may be missed by the interval, and an idle front has none. A failed
- * allocation means that the heap is full of other timers; the next connection tries again. */
-static void connection_schedule_sweep(struct front *front)
+/* One timer for all, at the latest at `at`: an idle front has none. A failed allocation means that
+ * the heap is full of other timers; the next connection tries again. */
+static void connection_schedule_sweep(struct front *front, usec_t at)
 {
-	if (front->sweep.index || list_empty(&front->connections))
+	if (list_empty(&front->connections) || (front->sweep.index && front->sweep.at <= at))
 		return;
-	if (loop_timer_set(front->supervisor->loop, &front->sweep,
-		    usec_monotonic() + SWEEP_INTERVAL, connection_sweep) < 0)
+	if (loop_timer_set(front->supervisor->loop, &front->sweep, at, connection_sweep) < 0)
 		return;
 }
 
@@ -29,13 +29,32 @@ static void connection_sweep(struct loop_timer *timer)
 	list_for_each (connection, &front->connections, link)
 		if (now > connection->deadline)
 			connection_shut(connection);
-	connection_schedule_sweep(front);
+	connection_schedule_sweep(front, now + SWEEP_INTERVAL);
+}
+
+/* What came before the client's end is still taken; more does not come. */
+static void connection_expect_end(struct connection *connection)
+{
+	connection->deadline = usec_monotonic() + CONNECTION_END_GRACE;
+	connection_schedule_sweep(connection->front, connection->deadline + 1);
 }
 
 static void connection_allow(struct connection *connection, size_t bytes)
 {
+	connection->paused = false;
 	connection->deadline = usec_monotonic() + CONNECTION_IDLE_SECONDS * USEC_PER_SEC +
 			       bytes * USEC_PER_SEC / CONNECTION_BYTES_PER_SECOND;
+}
+
+static void connection_end_seen(struct loop_source *source, uint32_t events)
+{
+	struct connection *connection = container_of(source, struct connection, end);
+
+	(void)events;
+	connection->half_closed = true;
+	loop_remove(connection->front->supervisor->loop, source);
+	if (!connection->paused)
+		connection_expect_end(connection);
 }
 
 static struct connection *connection_new(struct front *front, struct MHD_Connection *mhd)
@@ -51,7 +70,11 @@ static struct connection *connection_new(struct front *front, struct MHD_Connect
 	connection->fd = info->connect_fd;
 	connection_allow(connection, 0);
 	list_append(&front->connections, &connection->link);
-	connection_schedule_sweep(front);
+	connection_schedule_sweep(front, connection->deadline);
+	/* Without it the deadlines still hold. */
+	if (loop_add(front->supervisor->loop, &connection->end, connection->fd,
+		    EPOLLRDHUP | EPOLLET, connection_end_seen) < 0)
+		connection->end.added = false;
 	return connection;
 }
 
@@ -66,8 +89,10 @@ void connection_notify(void *data, struct MHD_Connection *mhd, void **context,
 		return;
 	}
 	front->connection_count--;
-	if (connection)
+	if (connection) {
+		loop_remove(front->supervisor->loop, &connection->end);
 		list_remove(&connection->link);
+	}
 	free(connection);
 	listener_resume(front);
 }
@@ -88,22 +113,28 @@ void connection_expect_body(struct connection *connection, size_t size)
 	else
 		connection->deadline += size * USEC_PER_SEC / CONNECTION_BYTES_PER_SECOND;
 	connection->busy = true;
+	if (connection->half_closed)
+		connection_expect_end(connection);
 }
 
 void connection_pause(struct connection *connection)
 {
 	connection->deadline = USEC_INFINITY;
+	connection->paused = true;
 }
 
 void connection_expect_reading(struct connection *connection, size_t size)
 {
 	connection_allow(connection, size);
+	connection->paused = true;
 }
 
 void connection_expect_request(struct connection *connection)
 {
 	connection->busy = false;
 	connection_allow(connection, 0);
+	if (connection->half_closed)
+		connection_expect_end(connection);
 	if (connection->front->draining)
 		connection_shut(connection);
 }

@@ -5,19 +5,26 @@
  * then is something happening, so every phase has a deadline here as well: for the head of a
  * request (the idle time before it included), for its body and for taking the reply in proportion
  * to their size. While the supervisor works on the request there is none.
+ *
+ * A client that will send no more is noticed here too: libmicrohttpd does not see the end of a
+ * stream that arrives together with the last bytes of an incomplete request.
  */
 #pragma once
 
 #include "supervisor/front/front_state.h"
 
-#define CONNECTION_IDLE_SECONDS 60             /* between requests, and for the head of one */
-#define CONNECTION_BYTES_PER_SECOND (8 * 1024) /* the least that a client must do */
+#define CONNECTION_IDLE_SECONDS 60                 /* between requests, and for the head of one */
+#define CONNECTION_END_GRACE (500 * USEC_PER_MSEC) /* to take what came before the end */
+#define CONNECTION_BYTES_PER_SECOND (8 * 1024)     /* the least that a client must do */
 
 struct connection {
 	struct front *front;
-	int fd; /* libmicrohttpd's */
+	int fd;                 /* libmicrohttpd's */
+	struct loop_source end; /* tells that the client has sent its last byte */
 	usec_t deadline;
-	bool busy; /* a request is being received, answered or sent */
+	bool busy;   /* a request is being received, answered or sent */
+	bool paused; /* nothing is expected from the client */
+	bool half_closed;
 	struct list link;
 };
 

@@ -165,13 +165,21 @@ static int listen_at(struct listener *listener, const struct addrinfo *at)
 	return listener_describe(listener);
 }
 
+/* The resolver would take any number and cut it to sixteen bits. */
+static bool is_port(const char *text)
+{
+	size_t size = strlen(text);
+
+	return size >= 1 && size <= 5 && strspn(text, "0123456789") == size && atoi(text) <= 65535;
+}
+
 /* Splits ADDR:PORT, where ADDR may be in brackets. */
 static int split_address(const char *where, char *host, size_t host_size, const char **ret_port)
 {
 	const char *colon = strrchr(where, ':');
 	size_t size;
 
-	if (!colon || colon == where || !colon[1])
+	if (!colon || colon == where || !is_port(colon + 1))
 		return -EINVAL;
 	*ret_port = colon + 1;
 	if (*where == '[' && colon[-1] == ']') {
