@@ -5,6 +5,7 @@
 
 import json
 import os
+import socket
 import statistics
 import textwrap
 import time
@@ -579,6 +580,27 @@ def test_uniqueness_of_functions(clones):
 def test_template_that_cannot_park(clones):
     with pytest.raises(fake_supervisor.Refused, match="(?i)shared"):
         clones.isolate("import mmap\nm = mmap.mmap(-1, 4096)\ndef handler(event, context): pass")
+
+
+def test_request_that_is_none_is_refused(clones):
+    for request in fake_supervisor.encode("LAUNCH", 99), b"nonsense that is no frame", fake_supervisor.encode("BECOME", 99):
+        clones.template.send(request)
+        refused = clones.template.receive("REFUSED")
+        assert "not one that this template knows" in refused.get("MESSAGE") and refused.sequence in (0, 99)
+    assert value(clones.isolate("def handler(event, context): return 1")) == 1
+
+
+def test_connection_of_import_is_at_its_end(clones):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        function = clones.function(f"""
+            import socket
+            connection = socket.create_connection(("127.0.0.1", {server.getsockname()[1]}))
+            pair = socket.socketpair()
+            pair[0].send(b'kept')
+            def handler(event, context): return [len(connection.recv(1)), pair[1].recv(9).decode()]
+            """)
+        assert value(function.launch()) == value(function.launch()) == [0, "kept"]
+    assert any("onnect" in note for note in function.notes), function.notes
 
 
 def test_template_ends_with_its_socket(clones):
