@@ -1,12 +1,13 @@
 'use strict';
 /*
  * invocation.js - one event through the handler: context, callback, streamed replies, errors, and
- * what the console writes meanwhile. The sink takes the outcome: the addon, or what stands for it
- * while a template is being warmed.
+ * what the console writes meanwhile. The sink takes the outcome: the supervisor, or what stands for
+ * it while a template is being warmed.
  */
 const { Writable } = require('stream');
 const { finished } = require('stream/promises');
 const { format } = require('util');
+const { attribute, invocation, part } = require('./polyvisor.node');
 const { named } = require('./handler.js');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
@@ -27,14 +28,24 @@ function log(level, message) {
 for (const [method, level] of Object.entries(LEVELS))
 	console[method] = (...words) => log(level, format(...words));
 
-function report(error, title, send) {
+/* What Lambda tells of an error, which may be any value at all. */
+function describe(error) {
 	const clean = (text) => String(text).slice(0, TEXT_MAX).replaceAll('\x7f', '%7F');
-	const { name, message, stack } = error instanceof Error || (error?.name && error.stack) ?
-		error : { name: typeof error, message: format('%s', error) };
-	const json = JSON.stringify({ errorType: clean(name), errorMessage: clean(message),
-		trace: stack ? clean(stack).split('\n') : [] });
+	try {
+		const { name, message, stack } = error instanceof Error || (error?.name && error.stack) ?
+			error : { name: typeof error, message: format('%s', error) };
+		return { errorType: clean(name), errorMessage: clean(message),
+			trace: stack ? clean(stack).split('\n') : [] };
+	} catch {
+		return { errorType: 'handled', errorMessage: 'The error cannot be read.', trace: [] };
+	}
+}
+
+function report(error, title, send) {
+	const description = describe(error);
+	const json = JSON.stringify(description);
 	log('ERROR', `${title} \t${json}`);
-	send(clean(name), json);
+	send(description.errorType, json);
 }
 
 /* A streamed reply; where the caller wants it in one piece, the parts are collected. */
@@ -65,7 +76,7 @@ globalThis.awslambda = {
 	},
 };
 
-function makeContext({ attribute, invocation }, succeed, fail) {
+function makeContext(succeed, fail) {
 	const parsed = (name) => invocation(name) && JSON.parse(invocation(name));
 	const deadline = Number(invocation('deadline_ms'));
 	return {
@@ -88,8 +99,8 @@ function makeContext({ attribute, invocation }, succeed, fail) {
 }
 
 /* Calls the handler; whatever it does first of succeeding and failing counts. */
-function start(handler, event, sink, succeed, fail) {
-	const context = makeContext(sink, succeed, fail);
+function start(handler, event, succeed, fail) {
+	const context = makeContext(succeed, fail);
 	const callback = (error, result) => {
 		if ((error ?? null) !== null || !context.callbackWaitsForEmptyEventLoop)
 			context.done(error, result);
@@ -98,8 +109,8 @@ function start(handler, event, sink, succeed, fail) {
 	};
 	Object.assign(current, { fail, drained: succeed });
 	const stream = handler[STREAMING] && new ResponseStream({ objectMode: true });
-	if (sink.invocation('stream') === '1' && stream)
-		stream.part = sink.part;
+	if (stream && invocation('stream') === '1')
+		stream.part = part;
 	const result = stream ?
 		Promise.all([finished(stream), handler(event, stream, context)]).then(() => stream) :
 		handler(event, context, callback);
@@ -132,17 +143,19 @@ function serialise(result) {
 
 /* Runs the handler on an event; the promise is fulfilled when the outcome has been sent. */
 async function invoke(handler, text, sink) {
-	const trace = sink.invocation('trace_id');
+	const trace = invocation('trace_id');
 	if (trace)
 		process.env._X_AMZN_TRACE_ID = trace;
-	current.requestId = sink.invocation('request_id');
+	else
+		delete process.env._X_AMZN_TRACE_ID;
+	current.requestId = invocation('request_id');
 	try {
 		const event = parse(text);
 		const result = await new Promise((succeed, fail) =>
-			start(handler, event, sink, succeed, fail));
+			start(handler, event, succeed, fail));
 		if (sink.reply(...serialise(result)) === TOO_LARGE)
 			throw named('Function.ResponseSizeTooLarge', 'Response payload size exceeded ' +
-				`maximum allowed payload size (${sink.attribute('reply-bytes') ?? 6291456} bytes).`);
+				`maximum allowed payload size (${attribute('reply-bytes') ?? 6291456} bytes).`);
 	} catch (error) {
 		report(error ?? 'handled', current.title ?? 'Invoke Error', sink.fail);
 	}

@@ -11,10 +11,17 @@ const { load, named } = require('./handler.js');
 const { current, invoke, report } = require('./invocation.js');
 const renew = require('./unique.js');
 
+const COMMON = ['http', 'https', 'fs/promises', 'zlib', 'dns', 'child_process', 'worker_threads'];
+const HEAP_GROWTH = 4 << 20;
 const turn = () => new Promise(setImmediate);
 const children = new Set();
 const before = [];
 const after = [];
+/* Gives events and takes outcomes. Others have its shape, on which compiled code relies. */
+const supervisor = { next: pv.next, reply: pv.reply, fail: pv.fail };
+const zone = process.env.TZ;
+let serving = false;
+let heapCollected = 0;
 
 awslambda.registerBeforeSnapshot = (hook) => before.unshift(hook);
 awslambda.registerAfterRestore = (hook) => after.push(hook);
@@ -31,7 +38,7 @@ function abort(error, title, status) {
 		current.fail(error);
 		return setImmediate(process.exit, status);
 	}
-	report(error, title, current.initFailed ?? (() => {}));
+	report(error, title, serving ? () => {} : pv.initFailed);
 	process.exit(status);
 }
 process.on('uncaughtException', (error) => abort(error, 'Uncaught Exception', 129));
@@ -40,11 +47,21 @@ process.on('unhandledRejection', (reason) => abort(named('Runtime.UnhandledPromi
 process.on('beforeExit', () => current.drained ? current.drained() : abort(named(
 	'Runtime.NodeJsExit', 'The event loop ran empty.'), 'Init Error', 1));
 
+/* A collection of everything touches, and so copies, all that a function shares with the runtime. */
+function collect() {
+	const { heapUsed } = process.memoryUsage();
+	if (heapUsed > heapCollected + HEAP_GROWTH)
+		gc();
+	else
+		gc({ type: 'minor' }), gc({ type: 'minor' });
+	heapCollected = heapUsed;
+}
+
 /* Returns in a clone only: of the runtime template the first time, of the function's the second. */
 async function park() {
 	await turn();
 	if (cloned)
-		gc();
+		collect();
 	try {
 		pv.template();
 	} catch {
@@ -56,22 +73,14 @@ async function park() {
 function become() {
 	const { env } = process;
 	const root = pv.attribute('task_root');
-	env.TZ = env.TZ; /* V8 keeps the time zone, and hears of a change from here only */
+	if (env.TZ !== zone)
+		env.TZ = env.TZ; /* V8 keeps the time zone, and hears of a change from here only */
 	env.NODE_PATH ??= ['/opt/nodejs/node_modules', `${env.LAMBDA_RUNTIME_DIR}/node_modules`,
 		env.LAMBDA_RUNTIME_DIR, root].join(':');
 	Module._initPaths();
 	process.setSourceMapsEnabled(/--enable-source-maps\b/.test(env.NODE_OPTIONS));
 	process.chdir(root);
-	current.initFailed = pv.initFailed;
 	return load(root, pv.attribute('handler'));
-}
-
-async function warmUp(handler) {
-	const sink = { __proto__: pv, reply() {}, fail: (type, json) => pv.note(`A warm-up event failed: ${json}`) };
-	for (let i = 0, event; (event = pv.warmup(i)) !== undefined; i++)
-		await invoke(handler, event, sink);
-	for (const hook of cloned ? before : [])
-		await hook();
 }
 
 /* Orphans come to an isolate, its namespace's first process; node waits for its own children. */
@@ -82,24 +91,43 @@ function reap() {
 	pv.reap(Buffer.from(Int32Array.from(children, (child) => child.pid).buffer));
 }
 
-async function serve(handler) {
-	for (const hook of cloned ? after : [])
-		await hook();
-	for (let event; (event = pv.next()) !== undefined; await turn()) {
-		await invoke(handler, event, pv);
+async function serve(handler, source) {
+	for (let event; (event = source.next()) !== undefined; await turn()) {
+		await invoke(handler, event, source);
 		reap();
 	}
-	process.exit(0);
+}
+
+/* Runs through all that an isolate runs through, so that its memory is made here and shared. */
+async function warm() {
+	let rounds = 300;
+	COMMON.forEach(require);
+	renew();
+	const handler = await load(__dirname, 'hello.handler');
+	await serve(handler, { next: () => rounds-- ? '{}' : undefined, reply() {}, fail() {} });
+}
+
+async function warmUp(handler) {
+	let index = 0;
+	await serve(handler, { next: () => pv.warmup(index++), reply() {},
+		fail: (type, json) => pv.note(`A warm-up event failed: ${json}`) });
+	for (const hook of cloned ? before : [])
+		await hook();
 }
 
 async function main() {
 	pv.open(process.versions.node);
+	if (cloned)
+		await warm();
 	await park();
 	const handler = await become();
 	await warmUp(handler);
 	await park();
-	current.initFailed = undefined;
-	await serve(handler);
+	serving = true;
+	for (const hook of cloned ? after : [])
+		await hook();
+	await serve(handler, supervisor);
+	process.exit(0);
 }
 
 main().catch((error) => abort(error, 'Init Error', 1));

@@ -43,6 +43,6 @@ Object.defineProperty(process, 'pid', { get: pv.pid, enumerable: true, configura
 
 module.exports = function renew() {
 	pv.random(seed);
-	[a, b, c, counter] = seed;
+	a = seed[0], b = seed[1], c = seed[2], counter = seed[3];
 	clone++;
 };

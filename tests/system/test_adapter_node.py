@@ -62,6 +62,8 @@ exports.custom = async () => {
 	throw new Custom('delete\x7f');
 };
 exports.long_error = async () => { throw new Error('x'.repeat(8 << 20)); };
+exports.unreadable = async () => { throw Object.create(Error.prototype, { message: { get() { throw 1; } } }); };
+exports.null_prototype = async () => { throw Object.create(null); };
 exports.bigint = async () => ({ n: 1n });
 exports.cycle = async () => { const o = {}; o.o = o; return o; };
 exports.never = () => new Promise(() => {});
@@ -98,6 +100,11 @@ exports.log = async () => {
 	console.error(new Error('logged'));
 	console.debug('small'); console.info('info'); console.trace('where');
 	process.stdout.write('bare\n'); process.stderr.write('bare too\n');
+};
+exports.flood = async () => {
+	for (let i = 0; i < 20000; i++) console.log(i);
+	for (let i = 0; i < 20000; i++) process.stdout.write(`bare ${i} ${'x'.repeat(50)}\n`);
+	process.exit(3);
 };
 exports.surroundings = async () => ({ cwd: process.cwd(), hour: new Date(0).getHours(), env: process.env,
 	layered: require('layered') });
@@ -192,6 +199,8 @@ FAILURES = [
     ("rejects_nothing", "string", "handled"),
     ("custom", "Custom", "delete%7F"),
     ("long_error", "Error", "x" * 100000),
+    ("unreadable", "handled", "The error cannot be read."),
+    ("null_prototype", "object", "[Object: null prototype] {}"),
     ("bigint", "Runtime.MarshalError", "Unable to stringify response body: Do not know how to serialize a BigInt"),
     ("cycle", "Runtime.MarshalError", "Unable to stringify response body: Converting circular structure to JSON"),
     ("never", "Runtime.NodeJsExit", "The event loop ran empty before the promise of the handler was settled."),
@@ -319,6 +328,18 @@ def test_what_is_printed_has_time_request_and_level(functions):
         assert "bare" in lines and "bare too" in lines
 
 
+def test_all_that_is_printed_arrives_though_the_process_exits(functions):
+    isolate = functions.isolate("app.flood")
+    isolate.send_event({})
+    assert isolate.wait() == 3
+    deadline = time.monotonic() + 5
+    while "bare 19999 " not in isolate.log() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    lines = isolate.log().splitlines()
+    assert [line.rpartition("\t")[2] for line in lines if "INFO" in line] == [str(n) for n in range(20000)]
+    assert [line.split()[1] for line in lines if line.startswith("bare")] == [str(n) for n in range(20000)]
+
+
 def test_what_is_printed_is_json_where_asked_for(functions):
     with functions.isolate("app.log", environment={"AWS_LAMBDA_LOG_FORMAT": "JSON"}) as isolate:
         isolate.invoke({}, request_id="r-8")
@@ -338,6 +359,7 @@ def test_the_surroundings_are_the_function_s(functions, tmp_path):
         assert found["env"]["_HANDLER"] == "app.surroundings"
         assert found["cwd"] == found["env"]["LAMBDA_TASK_ROOT"]
         assert not {"POLYVISOR_FD", "LD_PRELOAD"} & found["env"].keys()
+        assert "_X_AMZN_TRACE_ID" not in isolate.invoke({}).json()["env"]
 
 
 def test_many_invocations_neither_deepen_the_stack_nor_lose_one(functions):
