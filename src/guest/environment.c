@@ -2,8 +2,8 @@
  * environment.c - the environment of a function: its own variables, and the ones Lambda reserves.
  *
  * Nothing of the template's environment is left, so that a function cannot come to depend on how
- * the supervisor was started. The list is made once, when the process has all its threads, and
- * belongs to the process from then on.
+ * the supervisor was started. It is made once, when the process has all its threads, and belongs to
+ * the process from then on.
  */
 #include "guest/handle.h"
 
@@ -95,6 +95,19 @@ static size_t environment_count(const struct role *role)
 	return count;
 }
 
+/* The process gets a list of its own, which setenv() and unsetenv() change in place. */
+static int environment_install(const struct environment *environment)
+{
+	char **list = calloc(environment->count + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	memcpy(list, environment->list, environment->count * sizeof(*list));
+	environ = list;
+	tzset();
+	return 0;
+}
+
 int environment_apply(struct pv_handle *handle)
 {
 	size_t most = environment_count(&handle->become) + array_size(environment_reserved) + 2;
@@ -116,9 +129,7 @@ int environment_apply(struct pv_handle *handle)
 	r = environment_add_own(handle);
 	if (r < 0)
 		return r;
-	environ = environment->list;
-	tzset();
-	return 0;
+	return environment_install(environment);
 }
 
 const char *pv_environment(pv_handle *handle, size_t index)

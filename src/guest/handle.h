@@ -77,7 +77,7 @@ struct reseed {
 };
 
 struct environment {
-	char **list; /* NAME=VALUE, NULL-terminated; environ points here, so it is never freed */
+	char **list; /* NAME=VALUE; environ has the same strings, so they are never freed */
 	size_t count;
 };
 

@@ -433,7 +433,7 @@ def start_exec(argv, env=None, name="test", handler="app.handler", task_root="/"
     """Starts a runtime as one isolate, without any clone."""
     isolate = Isolate()
     isolate.started = time.perf_counter_ns()
-    settings = {"memory_mb": 128, "version": "$LATEST", "log_stream": "stream",
+    settings = {"memory_mb": 128, "version": "$LATEST", "log_stream": "stream", "namespaces": 0,
                 "arn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}", **(settings or {})}
     isolate.send(encode("BECOME", 1, become_fields(name, handler, task_root, environment, settings, warmup)))
     start(isolate, "exec", argv, env)

@@ -145,7 +145,8 @@ def test_environment(functions):
     expected = {"MINE": "yes=1", "_HANDLER": "app.handler", "LAMBDA_TASK_ROOT": root, "AWS_LAMBDA_FUNCTION_NAME": "test",
                 "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
                 "AWS_EXECUTION_ENV": "AWS_Lambda_python3.11", "AWS_REGION": "us-east-1", "_X_AMZN_TRACE_ID": "Root=1",
-                "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test", "TZ": "Asia/Tokyo"}
+                "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test", "TZ": "Asia/Tokyo", "LANG": "C.UTF-8", "HOME": "/tmp",
+                "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin", "LAMBDA_RUNTIME_DIR": str(fake_supervisor.BUILD / "runtimes")}
     assert {name: env.get(name) for name in expected} == expected
     assert "MINE=yes=1\n" in got["child"]
     assert not any(name.startswith(("POLYVISOR", "MALLOC")) for name in env)
@@ -578,8 +579,10 @@ def test_uniqueness_of_functions(clones):
 
 
 def test_template_that_cannot_park(clones):
-    with pytest.raises(fake_supervisor.Refused, match="(?i)shared"):
-        clones.isolate("import mmap\nm = mmap.mmap(-1, 4096)\ndef handler(event, context): pass")
+    (clones.folder / "shared").write_bytes(bytes(4096))
+    with pytest.raises(fake_supervisor.Refused, match="shared.*is shared and writable"):
+        clones.isolate("import mmap\nfile = open('shared', 'r+b')\nmemory = mmap.mmap(file.fileno(), 4096)\n"
+                       "def handler(event, context): pass")
 
 
 def test_request_that_is_none_is_refused(clones):
