@@ -54,7 +54,7 @@ int bench_floor_start(
 int bench_floor_sample(struct bench_floor *floor, double *ret_us, struct err *e) MUST_CHECK;
 void bench_floor_stop(struct bench_floor *floor);
 
-/* The system's memory that is free for use, in KB; the mean of several readings. */
+/* The system's memory that is free for use, in KB, once it does not change any more. */
 int bench_memory_available(double *ret_kb, struct err *e) MUST_CHECK;
 
 struct bench_launch_options {
@@ -64,7 +64,7 @@ struct bench_launch_options {
 
 struct bench_launch {
 	struct bench_samples launch, floor;
-	double memory_per_isolate_kb;
+	double memory_per_isolate_kb; /* unknown (0) for exec, which keeps no spares to count */
 	uint64_t template_kb, template_huge_kb;
 	char version[64];
 };

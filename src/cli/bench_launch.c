@@ -8,7 +8,6 @@
 #include "cli/bench.h"
 #include "cli/bench_process.h"
 #include "cli/deploy.h"
-#include "cli/deploy_request.h"
 #include "cli/infer.h"
 #include "cli/languages.h"
 #include "cli/member.h"
@@ -21,11 +20,11 @@
 #include <unistd.h>
 
 #define WARM_UP 20
-#define ISOLATES_FEW 10
-#define ISOLATES_MANY 110 /* memory is the difference between these numbers of idle isolates */
+#define ISOLATES 100
+#define MEMORY_ROUNDS 3
 #define IDLE_TIMEOUT (120 * USEC_PER_SEC)
 #define IDLE_INTERVAL_US 50000
-#define SETTLE_US 500000
+#define SETTLE_US 1000000
 #define PROGRESS_EVERY 50
 
 struct run {
@@ -35,13 +34,18 @@ struct run {
 	const json_t *language;
 	struct bench_launch *result;
 	struct bench_floor floor;
-	char sample[512], name[64], idle_name[64];
+	char sample[512], name[64];
 };
 
 void bench_launch_done(struct bench_launch *result)
 {
 	bench_samples_done(&result->launch);
 	bench_samples_done(&result->floor);
+}
+
+static bool is_exec(const struct run *run)
+{
+	return run->options->launch && strcmp(run->options->launch, "exec") == 0;
 }
 
 static void show_progress(const char *what, uint64_t done, uint64_t of)
@@ -69,18 +73,6 @@ static int deploy_sample(
 	_cleanup_deploy_ struct deploy deploy = { .options = &options };
 
 	return deploy_path(run->cli, &deploy, run->sample, e);
-}
-
-static int set_spares(struct run *run, const char *name, const char *spares, struct err *e)
-{
-	const char *settings[] = { spares };
-	struct deploy_options options = { .settings = { settings, 1 } };
-	struct deploy deploy = { .options = &options,
-		.client = run->client,
-		.name = (char *)name,
-		.object = (char *)name };
-
-	return deploy_update_settings(&deploy, e);
 }
 
 static void remove_function(struct run *run, const char *name)
@@ -176,7 +168,7 @@ static int measure_launches(struct run *run, pid_t supervisor, struct err *e)
 		return r;
 	/* exec has no template: its floor is the fork of an empty process */
 	r = bench_process_find_template(supervisor, &template);
-	if (r != 0 && !run->options->launch)
+	if (r != 0 && !is_exec(run))
 		return err_errno(e, r, "the function template of the bench cannot be found");
 	run->result->template_kb = template.private_kb;
 	run->result->template_huge_kb = template.huge_kb;
@@ -188,7 +180,7 @@ static int measure_launches(struct run *run, pid_t supervisor, struct err *e)
 	return r;
 }
 
-/* Idle isolates of a function, by the supervisor's statistics. */
+/* Idle isolates of a function, by the supervisor's statistics; -1 before it has its template. */
 static int count_idle(struct run *run, const char *name, long long *ret, struct err *e)
 {
 	_cleanup_json_ json_t *stats = NULL;
@@ -196,12 +188,15 @@ static int count_idle(struct run *run, const char *name, long long *ret, struct 
 	size_t i;
 	int r = cli_get_json(run->cli, "/polyvisor/stats", "the statistics", &stats, e);
 
-	*ret = 0;
+	*ret = -1;
 	if (r != 0)
 		return r;
-	json_array_foreach(json_object_get(stats, "functions"), i,
-		function) if (strcmp(member_text(function, "name"), name) == 0) *ret =
-		member_number(function, "isolates_idle");
+	json_array_foreach(json_object_get(stats, "functions"), i, function)
+	{
+		if (strcmp(member_text(function, "name"), name) == 0 &&
+			json_is_true(json_object_get(function, "template_ready")))
+			*ret = member_number(json_object_get(function, "isolates"), "idle");
+	}
 	return 0;
 }
 
@@ -213,42 +208,61 @@ static int wait_for_idle(struct run *run, const char *name, long long wanted, st
 
 	while (r == 0 && !bench_interrupted()) {
 		r = count_idle(run, name, &idle, e);
-		if (r == 0 && idle == wanted) {
-			usleep(SETTLE_US);
+		if (r == 0 && idle == wanted)
 			return 0;
-		}
 		if (r == 0 && usec_monotonic() > deadline)
 			return err_set(e, OUTCOME_SUPERVISOR,
 				"the bench waited for %lld idle isolates and there are %lld: its "
 				"memory budget may be too small",
-				wanted, idle);
+				wanted, max_of(idle, 0LL));
 		usleep(IDLE_INTERVAL_US);
 	}
 	return r != 0 ? r : err_set(e, -EINTR, "the bench was interrupted");
 }
 
-static int measure_memory(struct run *run, struct err *e)
+/* Memory that is available while a function has so many idle isolates. */
+static int available_with(
+	struct run *run, const char *name, int isolates, double *ret_kb, struct err *e)
 {
-	double with_few = 0, with_many = 0;
-	char few[32], many[32];
+	char spares[32];
 	int r;
 
-	snprintf(few, sizeof(few), "spares=%d", ISOLATES_FEW);
-	snprintf(many, sizeof(many), "spares=%d", ISOLATES_MANY);
-	r = deploy_sample(run, run->idle_name, "function", few, e);
+	snprintf(spares, sizeof(spares), "spares=%d", isolates);
+	r = deploy_sample(run, name, "function", spares, e);
 	if (r == 0)
-		r = wait_for_idle(run, run->idle_name, ISOLATES_FEW, e);
-	if (r == 0)
-		r = bench_memory_available(&with_few, e);
-	if (r == 0)
-		r = set_spares(run, run->idle_name, many, e);
-	if (r == 0)
-		r = wait_for_idle(run, run->idle_name, ISOLATES_MANY, e);
-	if (r == 0)
-		r = bench_memory_available(&with_many, e);
-	run->result->memory_per_isolate_kb =
-		(with_few - with_many) / (ISOLATES_MANY - ISOLATES_FEW);
-	remove_function(run, run->idle_name);
+		r = wait_for_idle(run, name, isolates, e);
+	return r == 0 ? bench_memory_available(ret_kb, e) : r;
+}
+
+/*
+ * With one function after the other, so that isolates only come and none goes: what processes free
+ * stays for seconds in lists that do not count as free. The median of the rounds counts, since
+ * whatever else the machine does shows in each.
+ */
+static int measure_memory(struct run *run, struct err *e)
+{
+	struct bench_samples rounds = { 0 };
+	double with_none = 0, with_all = 0;
+	char name[64];
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < MEMORY_ROUNDS; i++) {
+		snprintf(name, sizeof(name), "bench-idle-%d", i);
+		show_progress("memory", (uint64_t)i, MEMORY_ROUNDS);
+		r = available_with(run, name, 0, &with_none, e);
+		if (r == 0)
+			r = available_with(run, name, ISOLATES, &with_all, e);
+		if (r == 0)
+			r = bench_samples_add(&rounds, (with_none - with_all) / ISOLATES);
+	}
+	show_progress("", 1, 1);
+	run->result->memory_per_isolate_kb = bench_samples_percentile(&rounds, 50);
+	bench_samples_done(&rounds);
+	for (int i = 0; i < MEMORY_ROUNDS; i++) {
+		snprintf(name, sizeof(name), "bench-idle-%d", i);
+		remove_function(run, name);
+	}
+	usleep(SETTLE_US);
 	return r;
 }
 
@@ -287,15 +301,14 @@ static int measure(struct run *run, struct bench_launch *ret, struct err *e)
 	run->cli->options.endpoint = supervisor.endpoint;
 	run->result = ret;
 	snprintf(run->name, sizeof(run->name), "bench-launch");
-	snprintf(run->idle_name, sizeof(run->idle_name), "bench-idle");
 	if (r == 0)
 		r = cli_client(run->cli, &run->client, e);
 	if (r == 0)
 		r = read_version(run, e);
 	if (r == 0)
-		r = measure_launches(run, supervisor.pid, e);
+		r = is_exec(run) ? 0 : measure_memory(run, e);
 	if (r == 0)
-		r = measure_memory(run, e);
+		r = measure_launches(run, supervisor.pid, e);
 	bench_supervisor_stop(&supervisor);
 	return r;
 }

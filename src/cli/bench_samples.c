@@ -12,6 +12,11 @@
 
 #define MEMORY_READINGS 10
 #define MEMORY_INTERVAL_US 20000
+#define MEMORY_SETTLED_KB 300 /* between two means */
+#define MEMORY_SETTLED_MEANS                                                                       \
+	10 /* the kernel's free lists by processor are emptied every second                        \
+	    */
+#define MEMORY_MEANS_MAX 60
 
 static volatile sig_atomic_t interrupted;
 
@@ -90,7 +95,7 @@ static int read_available(double *ret_kb, struct err *e)
 	return 0;
 }
 
-int bench_memory_available(double *ret_kb, struct err *e)
+static int read_mean(double *ret_kb, struct err *e)
 {
 	double sum = 0, kb = 0;
 
@@ -103,5 +108,24 @@ int bench_memory_available(double *ret_kb, struct err *e)
 		usleep(MEMORY_INTERVAL_US);
 	}
 	*ret_kb = sum / MEMORY_READINGS;
+	return 0;
+}
+
+int bench_memory_available(double *ret_kb, struct err *e)
+{
+	double before = 0, after = 0;
+	int settled = 0, r = read_mean(&after, e);
+
+	for (int i = 0; i < MEMORY_MEANS_MAX && settled < MEMORY_SETTLED_MEANS; i++) {
+		before = after;
+		if (r == 0)
+			r = read_mean(&after, e);
+		if (r != 0 || bench_interrupted())
+			return r;
+		settled = after - before < MEMORY_SETTLED_KB && before - after < MEMORY_SETTLED_KB
+				  ? settled + 1
+				  : 0;
+	}
+	*ret_kb = after;
 	return 0;
 }

@@ -23,14 +23,25 @@ static const struct option_row rows[] = {
 	option_end,
 };
 
+/* What a clock or a kernel's counter can tell, and no digit more. */
+static double rounded(double value)
+{
+	return (double)(long long)(value * 10 + (value < 0 ? -0.5 : 0.5)) / 10;
+}
+
+static double percentile(struct bench_samples *samples, unsigned percent)
+{
+	return rounded(bench_samples_percentile(samples, percent));
+}
+
 static void print_json(const struct bench_launch_options *o, struct bench_launch *b)
 {
-	json_t *report = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:f}", "runtime", o->runtime, "count",
-		(json_int_t)b->launch.count, "p50_us", bench_samples_percentile(&b->launch, 50),
-		"p90_us", bench_samples_percentile(&b->launch, 90), "p99_us",
-		bench_samples_percentile(&b->launch, 99), "floor_p50_us",
-		bench_samples_percentile(&b->floor, 50), "memory_per_isolate_kb",
-		b->memory_per_isolate_kb);
+	json_t *report = json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:o}", "runtime", o->runtime, "count",
+		(json_int_t)b->launch.count, "p50_us", percentile(&b->launch, 50), "p90_us",
+		percentile(&b->launch, 90), "p99_us", percentile(&b->launch, 99), "floor_p50_us",
+		percentile(&b->floor, 50), "memory_per_isolate_kb",
+		b->memory_per_isolate_kb > 0 ? json_real(rounded(b->memory_per_isolate_kb))
+					     : json_null());
 
 	output_json(stdout, report);
 	json_decref(report);
@@ -65,7 +76,9 @@ static int print_table(const struct bench_launch_options *o, struct bench_launch
 		return r;
 	printf("\nlaunch / floor, both p50   %.2f\n",
 		floor > 0 ? bench_samples_percentile(&b->launch, 50) / floor : 0);
-	printf("memory of an idle isolate  %.0f KB of the system's\n", b->memory_per_isolate_kb);
+	if (b->memory_per_isolate_kb > 0)
+		printf("memory of an idle isolate  %.0f KB of the system's\n",
+			b->memory_per_isolate_kb);
 	printf("floor                      fork of a process with %llu KB of its own, %llu KB of "
 	       "it in "
 	       "huge pages\n",

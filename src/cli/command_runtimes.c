@@ -48,7 +48,10 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 		output_json(stdout, report);
 		return 0;
 	}
-	json_array_foreach(runtimes, i, runtime) add_runtime(&table, runtime);
+	json_array_foreach(runtimes, i, runtime)
+	{
+		add_runtime(&table, runtime);
+	}
 	return table_print(&table, stdout);
 }
 

@@ -91,8 +91,11 @@ static json_t *find_statistics(const json_t *stats, const char *name)
 	json_t *function;
 	size_t i;
 
-	json_array_foreach(json_object_get(stats, "functions"), i,
-		function) if (strcmp(member_text(function, "name"), name) == 0) return function;
+	json_array_foreach(json_object_get(stats, "functions"), i, function)
+	{
+		if (strcmp(member_text(function, "name"), name) == 0)
+			return function;
+	}
 	return NULL;
 }
 

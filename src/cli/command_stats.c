@@ -48,7 +48,9 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 		return 0;
 	}
 	json_array_foreach(json_object_get(stats, "functions"), i, function)
+	{
 		add_function(&table, function);
+	}
 	return table_print(&table, stdout);
 }
 

@@ -146,9 +146,11 @@ static void drop_equal(json_t *members, const json_t *existing)
 	json_t *value;
 	void *next;
 
-	json_object_foreach_safe(
-		members, next, name, value) if (json_equal(value, json_object_get(existing, name)))
-		json_object_del(members, name);
+	json_object_foreach_safe(members, next, name, value)
+	{
+		if (json_equal(value, json_object_get(existing, name)))
+			json_object_del(members, name);
+	}
 }
 
 static int update_part(struct deploy *d, const char *method, const char *path,
@@ -180,7 +182,7 @@ static int update_configuration(struct deploy *d, struct err *e)
 	return path.failed ? -ENOMEM : update_part(d, "PUT", path.data, members, e);
 }
 
-int deploy_update_settings(struct deploy *d, struct err *e)
+static int update_settings(struct deploy *d, struct err *e)
 {
 	const json_t *configuration = json_object_get(d->existing, "Configuration");
 	const char *arn = json_string_value(json_object_get(configuration, "FunctionArn"));
@@ -218,6 +220,6 @@ int deploy_update(struct deploy *d, json_t **ret, struct err *e)
 	int r = update_configuration(d, e);
 
 	if (r == 0)
-		r = deploy_update_settings(d, e);
+		r = update_settings(d, e);
 	return r == 0 ? update_code(d, ret, e) : r;
 }

@@ -8,6 +8,3 @@
 /* Creates the function, or updates what differs; gives the new FunctionConfiguration. */
 int deploy_create(struct deploy *deploy, json_t **ret, struct err *e) MUST_CHECK;
 int deploy_update(struct deploy *deploy, json_t **ret, struct err *e) MUST_CHECK;
-
-/* Updates only the settings that were given and differ. */
-int deploy_update_settings(struct deploy *deploy, struct err *e) MUST_CHECK;

@@ -164,8 +164,11 @@ static bool wants(void *context, const char *path)
 	json_t *manifest;
 	size_t i;
 
-	json_array_foreach(infer->runtimes, i,
-		manifest) if (file_rank(infer, manifest, path) >= 0) return true;
+	json_array_foreach(infer->runtimes, i, manifest)
+	{
+		if (file_rank(infer, manifest, path) >= 0)
+			return true;
+	}
 	return false;
 }
 

@@ -100,7 +100,8 @@ void output_foreign(FILE *out, const char *text, size_t size)
 void output_json(FILE *out, const json_t *value)
 {
 	size_t flags = output_is_terminal(out) ? JSON_INDENT(2) : 0;
-	_cleanup_free_ char *text = json_dumps(value, flags | JSON_ENCODE_ANY);
+	_cleanup_free_ char *text =
+		json_dumps(value, flags | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
 	if (text)
 		output_foreign(out, text, strlen(text));
