@@ -19,7 +19,6 @@ const before = [];
 const after = [];
 /* Gives events and takes outcomes. Others have its shape, on which compiled code relies. */
 const supervisor = { next: pv.next, reply: pv.reply, fail: pv.fail };
-const zone = process.env.TZ;
 let serving = false;
 let heapCollected = 0;
 
@@ -73,8 +72,6 @@ async function park() {
 function become() {
 	const { env } = process;
 	const root = pv.attribute('task_root');
-	if (env.TZ !== zone)
-		env.TZ = env.TZ; /* V8 keeps the time zone, and hears of a change from here only */
 	env.NODE_PATH ??= ['/opt/nodejs/node_modules', `${env.LAMBDA_RUNTIME_DIR}/node_modules`,
 		env.LAMBDA_RUNTIME_DIR, root].join(':');
 	Module._initPaths();
