@@ -25,7 +25,8 @@
 
 struct unpack {
 	struct archive *archive;
-	uint64_t bytes;
+	bool only_inspect;
+	uint64_t bytes, claimed; /* unpacked, and what the archive's directory says of it */
 	unsigned entries;
 	char buffer[READ_SIZE];
 };
@@ -44,6 +45,12 @@ PRINTF_LIKE(2, 3) static int unpack_fail(int exit_code, const char *format, ...)
 static int unpack_fault(const char *what, const char *path)
 {
 	return unpack_fail(UNPACK_FAULT, "could not %s '%.200s': %s.", what, path, strerror(errno));
+}
+
+static int unpack_too_large(void)
+{
+	return unpack_fail(UNPACK_INVALID, "unpacked it is larger than the limit of %d bytes.",
+		UNPACK_BYTES_MAX);
 }
 
 /* libarchive's own words, if it has any. */
@@ -143,8 +150,7 @@ static int copy_block(struct unpack *u, int fd, const char *path)
 		return 0;
 	u->bytes += (uint64_t)n;
 	if (u->bytes > UNPACK_BYTES_MAX)
-		return -unpack_fail(UNPACK_INVALID,
-			"unpacked it is larger than the limit of %d bytes.", UNPACK_BYTES_MAX);
+		return -unpack_too_large();
 	if (fd_write_all(fd, u->buffer, (size_t)n) < 0)
 		return -unpack_fault("write", path);
 	return 1;
@@ -262,11 +268,10 @@ static int unpack_by_type(struct unpack *u, struct archive_entry *entry, char *p
 	return unpack_file(u, entry, parent, name, path);
 }
 
-static int unpack_entry(struct unpack *u, struct archive_entry *entry)
+/* Whether an entry may be there at all, by what the archive's directory says of it. */
+static int inspect_entry(struct unpack *u, struct archive_entry *entry, char *path, size_t size)
 {
 	const char *stored = archive_entry_pathname(entry);
-	char path[PATH_MAX];
-	int r;
 
 	if (++u->entries > UNPACK_ENTRIES_MAX)
 		return unpack_fail(
@@ -275,9 +280,19 @@ static int unpack_entry(struct unpack *u, struct archive_entry *entry)
 		return unpack_fail(UNPACK_INVALID, "the name of entry %u is not text.", u->entries);
 	if (archive_entry_is_encrypted(entry) || archive_entry_hardlink(entry))
 		return unpack_fail(UNPACK_INVALID, "'%.200s' is encrypted or a hard link.", stored);
-	r = clean_path(stored, path, sizeof(path));
+	u->claimed += archive_entry_size_is_set(entry) ? (uint64_t)archive_entry_size(entry) : 0;
+	if (u->claimed > UNPACK_BYTES_MAX)
+		return unpack_too_large();
+	return clean_path(stored, path, size);
+}
+
+static int unpack_entry(struct unpack *u, struct archive_entry *entry)
+{
+	char path[PATH_MAX];
+	int r = inspect_entry(u, entry, path, sizeof(path));
+
 	/* "./" itself is there already. */
-	return r || !*path ? r : unpack_by_type(u, entry, path);
+	return r || u->only_inspect || !*path ? r : unpack_by_type(u, entry, path);
 }
 
 static int unpack_entries(struct unpack *u)
@@ -292,32 +307,39 @@ static int unpack_entries(struct unpack *u)
 	}
 	if (r != ARCHIVE_EOF || u->entries == 0)
 		return unpack_fail(UNPACK_INVALID,
-			"it is empty, damaged, or not a zip archive (%s).",
-			unpack_reason(u));
+			"it is empty, damaged, or not a zip archive (%s).", unpack_reason(u));
 	return 0;
 }
 
-static int unpack_archive(struct unpack *u)
+static int unpack_archive(bool only_inspect)
 {
+	_cleanup_free_ struct unpack *u = calloc(1, sizeof(*u));
 	int code;
 
-	u->archive = archive_read_new();
-	if (!u->archive)
+	if (!u || !(u->archive = archive_read_new()) || lseek(STDIN_FILENO, 0, SEEK_SET) < 0)
 		return unpack_fail(UNPACK_FAULT, "out of memory.");
+	u->only_inspect = only_inspect;
 	/* By the directory at its end, and nothing else: one reading of what is in it. */
 	archive_read_support_format_zip_seekable(u->archive);
 	if (archive_read_open_fd(u->archive, STDIN_FILENO, READ_SIZE) != ARCHIVE_OK)
-		code = unpack_fail(UNPACK_INVALID, "it is empty, damaged, or not a zip archive (%s).",
-			unpack_reason(u));
+		code = unpack_fail(UNPACK_INVALID,
+			"it is empty, damaged, or not a zip archive (%s).", unpack_reason(u));
 	else
 		code = unpack_entries(u);
 	archive_read_free(u->archive);
 	return code;
 }
 
+/* Most of what is wrong with an archive is seen before the first file is written. */
+static int unpack_twice(void)
+{
+	int code = unpack_archive(true);
+
+	return code ? code : unpack_archive(false);
+}
+
 int unpack_main(int argc, char **argv)
 {
-	static struct unpack u;
 	struct err e;
 
 	(void)argc;
@@ -328,5 +350,5 @@ int unpack_main(int argc, char **argv)
 	if (confine_unpacker(UNPACK_DIRECTORY, UNPACK_BYTES_MAX, &e) < 0)
 		return unpack_fail(UNPACK_FAULT, "%s", e.text);
 	/* Handlers that run at exit may want what is out of reach now. */
-	_exit(unpack_archive(&u));
+	_exit(unpack_twice());
 }
