@@ -126,9 +126,9 @@ class Daemon:
         return json.loads(self.cli(*words, *(["--name", name] if name else [])).stdout)
 
     def remove_all(self):
-        listing = self.request("GET", FUNCTIONS + "/").json()
-        for function in listing["Functions"]:
-            self.request("DELETE", f"{FUNCTIONS}/{function['FunctionName']}")
+        while functions := self.request("GET", FUNCTIONS + "/").json()["Functions"]:
+            for function in functions:
+                self.request("DELETE", f"{FUNCTIONS}/{function['FunctionName']}")
 
 
 def run_cli(*words, endpoint=None, check=True, env=None, timeout=120, **arguments):

@@ -48,7 +48,7 @@ LANGUAGES = [
              {"broken.py": b"def handler(event, context:\n"}, "broken.handler"),
     Language("node", "probe.handler", "RangeError", ("Runtime.MarshalError", "TypeError"),
              {"broken.js": b"exports.handler = async (event => {\n"}, "broken.handler"),
-    Language("java", "Probe", "java.lang.IllegalArgumentException", ("Runtime.MarshalError",),
+    Language("java", "Probe", "java.lang.IllegalArgumentException", ("Runtime.MarshalError", "java.lang.StackOverflowError"),
              {"Broken.class": b"\xca\xfe\xba\xbe not a class"}, "Broken"),
 ]
 

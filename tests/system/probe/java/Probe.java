@@ -22,11 +22,15 @@ import java.util.stream.IntStream;
 public class Probe implements RequestHandler<Object, Object> {
   interface Operation { Object run(Map<String, Object> with, Context context) throws Exception; }
 
-  static final ExecutorService POOL = Executors.newFixedThreadPool(2, task -> { Thread t = new Thread(task); t.setDaemon(true); return t; });
+  // In a class of its own: its threads would wait for the initialisation of Probe, which waits for them.
+  static final class Pool {
+    static final ExecutorService EXECUTOR = Executors.newFixedThreadPool(2, task -> { Thread t = new Thread(task); t.setDaemon(true); return t; });
+  }
+
   static int served;
   static final Map<String, Operation> OPERATIONS = new HashMap<>();
 
-  static { try { POOL.submit(() -> { }).get(); } catch (Exception e) { throw new IllegalStateException(e); } }
+  static { try { Pool.EXECUTOR.submit(Thread::yield).get(); } catch (Exception e) { throw new IllegalStateException(e); } }
 
   static {
     OPERATIONS.put("echo", (with, context) -> with);
@@ -59,7 +63,7 @@ public class Probe implements RequestHandler<Object, Object> {
     OPERATIONS.put("output", (with, context) -> { System.out.println("to standard output"); System.err.println("to standard error"); return "printed"; });
     OPERATIONS.put("threads", (with, context) -> {
       int sum = IntStream.range(0, 8).parallel().map(i -> i * i).sum();
-      return sum + POOL.submit(() -> 1000).get(5, TimeUnit.SECONDS);
+      return sum + Pool.EXECUTOR.submit(() -> 1000).get(5, TimeUnit.SECONDS);
     });
     OPERATIONS.put("child", (with, context) -> new String(new ProcessBuilder("sh", "-c", "echo from a child; exit 7").start().getInputStream().readAllBytes()).trim());
     OPERATIONS.put("fetch", Probe::fetch);
