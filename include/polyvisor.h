@@ -12,10 +12,12 @@
  *
  *     boot the runtime, import what every function needs
  *     pv_open(&pv)
- *     pv_template(pv)                  runtime template; returns in a clone that is to be a
- * function load the handler, run before-snapshot hooks pv_template(pv)                  function
- * template; returns in isolates run after-restore hooks, reseed while (pv_next(pv, ...) == 0)
- * pv_reply(pv, ...) or pv_fail(pv, ...)
+ *     pv_template(pv)                  runtime template; returns in a clone that is to be a function
+ *     load the handler, run before-snapshot hooks
+ *     pv_template(pv)                  function template; returns in isolates
+ *     run after-restore hooks, reseed
+ *     while (pv_next(pv, ...) == 0)
+ *         pv_reply(pv, ...) or pv_fail(pv, ...)
  *
  * Where the runtime is launched by exec instead of being cloned, both pv_template() calls return at
  * once, and an adapter notices no difference.

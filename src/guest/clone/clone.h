@@ -10,12 +10,14 @@
  * has that thread only and none of the locks of the process can be relied on: no allocation, no
  * stdio, no library call that takes a lock.
  *
- *     clone_park()                     settle, park all other threads, survey memory and
- * descriptors loop: clone_fork()                 parent: goes on with the next request child: enter
- * namespaces, mounts, drop privileges ...      (the caller's business) child:
- * clone_remake_descriptors() child: say hello child: clone_resume()    one helper thread makes all
- * others, off the caller's path clone_release()                  instead of serving: every thread
- * goes on in this process
+ *     clone_park()                          settle, park all other threads, survey memory, descriptors
+ *     loop:
+ *         clone_fork()                      parent: goes on with the next request
+ *             child: enter namespaces, mounts, drop privileges (the caller's business)
+ *             child: clone_remake_descriptors()
+ *             child: say hello
+ *             child: clone_resume()         one helper thread makes all others, off the caller's path
+ *     clone_release()                       instead of serving: every thread goes on in this process
  */
 #pragma once
 
