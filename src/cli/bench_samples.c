@@ -16,7 +16,7 @@
 #define MEMORY_SETTLED_MEANS                                                                       \
 	10 /* the kernel's free lists by processor are emptied every second                        \
 	    */
-#define MEMORY_MEANS_MAX 60
+#define MEMORY_MEANS_MAX 20 /* where the machine does other work it never settles */
 
 static volatile sig_atomic_t interrupted;
 
