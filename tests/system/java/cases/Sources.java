@@ -60,9 +60,9 @@ public class Sources {
 		}
 		Collections.shuffle(cards);
 		drawn.put("shuffle", cards.toString());
-		File file = File.createTempFile("a", "b");
+		File file = File.createTempFile("abc", ".d");
 		drawn.put("File.createTempFile", file.getName());
-		drawn.put("Files.createTempDirectory", Files.createTempDirectory("a").getFileName().toString());
+		drawn.put("Files.createTempDirectory", Files.createTempDirectory("abc").getFileName().toString());
 		KeyPairGenerator keys = KeyPairGenerator.getInstance("EC");
 		keys.initialize(256);
 		drawn.put("EC key", Arrays.toString(keys.generateKeyPair().getPublic().getEncoded()));

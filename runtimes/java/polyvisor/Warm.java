@@ -1,0 +1,77 @@
+/*
+ * Warm.java - what every function needs, done in the runtime template, so that functions and isolates
+ * find it loaded and compiled. It is loaded and called as if it were a function's.
+ */
+package polyvisor;
+
+import com.amazonaws.services.lambda.runtime.Context;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+public final class Warm {
+	private static final int ROUNDS = 2000;
+
+	public static final class Bean {
+		private String name;
+		private List<Double> numbers;
+
+		public String getName() {
+			return name;
+		}
+
+		public void setName(String name) {
+			this.name = name;
+		}
+
+		public List<Double> getNumbers() {
+			return numbers;
+		}
+
+		public void setNumbers(List<Double> numbers) {
+			this.numbers = numbers;
+		}
+	}
+
+	public record Pair(long number, Bean bean) {
+	}
+
+	public Bean bean(Bean event, Context context) {
+		return event;
+	}
+
+	public Pair record(Pair event) {
+		return event;
+	}
+
+	public Map<String, Object> map(Map<String, Object> event, Context context) {
+		Map<String, Object> result = new LinkedHashMap<>(event);
+		result.put("answer", 42);
+		return result;
+	}
+
+	/* Run by the build, to make an archive of the classes that this loads. */
+	public static void main(String[] arguments) throws Throwable {
+		Uniqueness.prepare();
+		up();
+	}
+
+	/* Nobody is there to hear a reply yet, so jni_glue.c drops it. */
+	static void up() throws Throwable {
+		String bean = "{\"name\":\"a \\u00e9 \\\" b\",\"numbers\":[1.5,-2e10]}";
+		run("bean", bean);
+		run("record", "{\"number\":12345678901,\"bean\":" + bean + "}");
+		run("map", "{\"a\":[1,true,null,\"x\",{\"b\":" + bean + "}],\"c\":3.25}");
+	}
+
+	private static void run(String method, String event) throws Throwable {
+		Path folder = Path.of(System.getProperty("polyvisor.runtime"));
+		Handler handler = Handler.load(Warm.class.getName() + "::" + method, folder);
+		for (int i = 0; i < ROUNDS; i++) {
+			Adapter.restore(true);
+			Adapter.answer(handler, event.getBytes(StandardCharsets.UTF_8), null);
+		}
+	}
+}
