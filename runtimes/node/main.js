@@ -57,7 +57,7 @@ function collect() {
 }
 
 /* Returns in a clone only: of the runtime template the first time, of the function's the second. */
-async function park() {
+async function park(isIsolate) {
 	await turn();
 	if (cloned)
 		collect();
@@ -66,13 +66,16 @@ async function park() {
 	} catch {
 		process.exit(1);
 	}
-	renew();
+	serving = isIsolate;
+	if (cloned)
+		renew(isIsolate);
 }
 
 function become() {
 	const { env } = process;
 	const root = pv.attribute('task_root');
-	env.NODE_PATH ??= ['/opt/nodejs/node_modules', `${env.LAMBDA_RUNTIME_DIR}/node_modules`,
+	env.NODE_PATH ??= [`/opt/nodejs/node${parseInt(process.versions.node)}/node_modules`,
+		'/opt/nodejs/node_modules', `${env.LAMBDA_RUNTIME_DIR}/node_modules`,
 		env.LAMBDA_RUNTIME_DIR, root].join(':');
 	Module._initPaths();
 	process.setSourceMapsEnabled(/--enable-source-maps\b/.test(env.NODE_OPTIONS));
@@ -99,7 +102,6 @@ async function serve(handler, source) {
 async function warm() {
 	let rounds = 300;
 	COMMON.forEach(require);
-	renew();
 	const handler = await load(__dirname, 'hello.handler');
 	await serve(handler, { next: () => rounds-- ? '{}' : undefined, reply() {}, fail() {} });
 }
@@ -116,11 +118,10 @@ async function main() {
 	pv.open(process.versions.node);
 	if (cloned)
 		await warm();
-	await park();
+	await park(false);
 	const handler = await become();
 	await warmUp(handler);
-	await park();
-	serving = true;
+	await park(true);
 	for (const hook of cloned ? after : [])
 		await hook();
 	await serve(handler, supervisor);

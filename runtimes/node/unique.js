@@ -1,14 +1,17 @@
 'use strict';
 /*
  * unique.js - what must not be equal in two clones of one template: Math.random(), the blocks of
- * random bytes that crypto keeps ahead of use, the process id. renew() is called in every clone.
+ * random bytes that crypto and libraries keep ahead of use, the process id.
  */
 const crypto = require('crypto');
 const pv = require('./polyvisor.node');
 
+const BLOCK_MIN = 128; /* bytes: a block kept ahead of use is larger, a key or an identifier is not */
 const seed = new Int32Array(4);
+const blocks = new Map();
 let a, b, c, counter;
 let clone = 0;
+let inTemplate = true;
 
 /* V8 cannot be told to seed again, so Math.random() is a generator of our own (sfc32). */
 function word() {
@@ -23,7 +26,7 @@ Math.random = function random() {
 	return (word() * 2 ** 21 + (word() >>> 11)) / 2 ** 53;
 };
 
-/* Makes the first call in a clone use up what a template left of the function's block. */
+/* Makes the first call in a clone use up what a template left of crypto's own block. */
 function discard(name, blockDraws, range) {
 	const draw = crypto[name];
 	let drawnIn;
@@ -35,14 +38,33 @@ function discard(name, blockDraws, range) {
 		return draw(...args);
 	};
 }
-discard('randomUUID', 128);
-discard('randomInt', 1024, 2 ** 47);
-const { randomUUID } = crypto;
-Object.getPrototypeOf(crypto.webcrypto).randomUUID = () => randomUUID();
-Object.defineProperty(process, 'pid', { get: pv.pid, enumerable: true, configurable: true });
 
-module.exports = function renew() {
+/* Remembers the blocks of libraries, such as nanoid and uuid, that a template has filled. */
+function remember(owner, name) {
+	const fill = owner[name];
+	owner[name] = function (block, ...rest) {
+		if (inTemplate && rest.length === 0 && block?.byteLength >= BLOCK_MIN)
+			blocks.set(block, () => Reflect.apply(fill, this, [block]));
+		return Reflect.apply(fill, this, [block, ...rest]);
+	};
+}
+
+/* In every clone; `isolate` when this one is no template. */
+function renew(isolate) {
 	pv.random(seed);
 	a = seed[0], b = seed[1], c = seed[2], counter = seed[3];
 	clone++;
-};
+	inTemplate = !isolate;
+	blocks.forEach((fill) => fill());
+}
+
+const web = Object.getPrototypeOf(crypto.webcrypto);
+discard('randomUUID', 128);
+discard('randomInt', 1024, 2 ** 47);
+web.randomUUID = () => crypto.randomUUID();
+remember(crypto, 'randomFillSync');
+remember(web, 'getRandomValues');
+Object.defineProperty(process, 'pid', { get: pv.pid, enumerable: true, configurable: true });
+renew(false);
+
+module.exports = renew;

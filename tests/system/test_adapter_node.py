@@ -612,6 +612,17 @@ import { randomUUID, randomInt, randomBytes, createECDH, webcrypto } from 'crypt
 import crypto from 'crypto';
 import { promisify } from 'util';
 const later = promisify((done) => randomInt(2 ** 47, done));
+/* As libraries do it that make identifiers. */
+function make_pooled() {
+	const pool = Buffer.alloc(256);
+	let at = pool.length;
+	return (fill) => {
+		if (at === pool.length)
+			fill(pool), at = 0;
+		return pool.toString('hex', at, at += 16);
+	};
+}
+const pooled = make_pooled(), pooled_web = make_pooled();
 const sources = {
 	math: () => Math.random(),
 	uuid: () => randomUUID(),
@@ -622,6 +633,8 @@ const sources = {
 	bytes: () => randomBytes(12).toString('hex'),
 	bytes_later: async () => (await promisify(randomBytes)(12)).toString('hex'),
 	values: () => Buffer.from(webcrypto.getRandomValues(new Uint8Array(12))).toString('hex'),
+	pooled: () => pooled((pool) => crypto.randomFillSync(pool)),
+	pooled_web: () => pooled_web((pool) => webcrypto.getRandomValues(pool)),
 	key: () => createECDH('prime256v1').generateKeys('hex'),
 };
 /* Sources may share a block of random bytes, so each is the first to be asked in some isolates. */
@@ -647,7 +660,7 @@ def test_a_thousand_isolates_draw_a_thousand_values_from_every_source(namespaced
             with function.launch() as isolate:
                 for source, value in isolate.invoke(n).json():
                     seen.setdefault(source, []).append(value)
-    assert len(seen) == 10
+    assert len(seen) == 12
     for source, values in seen.items():
         assert len(set(values)) == len(values) == 3 * CLONES, source
     assert all(0 <= value < 1 for value in seen["math"])
@@ -659,6 +672,16 @@ def test_the_process_id_is_the_isolate_s(namespaced, tmp_path):
     with namespaced.become(task_root=tmp_path, handler="app.pid", namespaces=True) as function:
         with function.launch() as isolate:
             assert isolate.invoke({}).json() == [1, "1"]
+
+
+def test_what_a_template_drew_for_itself_stays_as_it_was(runtime, tmp_path):
+    (tmp_path / "app.js").write_text("""
+        const crypto = require('crypto');
+        const key = crypto.randomFillSync(Buffer.alloc(64)), part = crypto.randomFillSync(Buffer.alloc(512), 8);
+        const drawn = [key.toString('hex'), part.toString('hex')];
+        exports.handler = async () => drawn[0] === key.toString('hex') && drawn[1] === part.toString('hex');""")
+    with runtime.become(task_root=tmp_path) as function, function.launch() as isolate:
+        assert isolate.invoke({}).json() is True
 
 
 HOOKS = r"""
