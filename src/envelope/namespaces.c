@@ -62,8 +62,22 @@ static int sysctl_write(const char *path, const char *text)
 	return r;
 }
 
-/* What an isolate needs no second of. User namespaces above all: a nested one would give a tenant
- * all capabilities in it, and with them the kernel's less tested code. */
+#define NUMBER_SIZE 16
+
+static const char *number_text(char text[static NUMBER_SIZE], unsigned number)
+{
+	char *p = text + NUMBER_SIZE - 1;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return p;
+}
+
+/* What an isolate needs no second of. User namespaces above all: a nested one would give a tenant all
+ * capabilities in it, and with them the kernel's less tested code. */
 static int namespaces_limit(unsigned isolates)
 {
 	static const char *const none[] = {
@@ -74,19 +88,27 @@ static int namespaces_limit(unsigned isolates)
 		"/proc/sys/user/max_cgroup_namespaces",
 		"/proc/sys/user/max_time_namespaces",
 	};
-	char number[16], *p = number + sizeof(number) - 1;
+	char text[NUMBER_SIZE];
+	const char *number = number_text(text, isolates);
 	int r = 0;
 
 	for (size_t i = 0; i < array_size(none) && r == 0; i++)
 		r = sysctl_write(none[i], "0");
-	*p = '\0';
-	do {
-		*--p = (char)('0' + isolates % 10);
-		isolates /= 10;
-	} while (isolates);
 	if (r == 0)
-		r = sysctl_write("/proc/sys/user/max_mnt_namespaces", p);
-	return r < 0 ? r : sysctl_write("/proc/sys/user/max_pid_namespaces", p);
+		r = sysctl_write("/proc/sys/user/max_mnt_namespaces", number);
+	return r < 0 ? r : sysctl_write("/proc/sys/user/max_pid_namespaces", number);
+}
+
+#define TASKS_LEAST 301 /* RESERVED_PIDS and one, in the kernel's pid.c */
+
+int namespaces_limit_tasks(unsigned tasks)
+{
+	char text[NUMBER_SIZE];
+	int r = sysctl_write("/proc/sys/kernel/pid_max",
+		number_text(text, max_of(tasks, (unsigned)TASKS_LEAST)));
+
+	/* Older kernels know one number for the whole machine and refuse. */
+	return r == -EACCES || r == -EPERM ? 0 : r;
 }
 
 int namespaces_furnish(bool network, unsigned isolates)

@@ -24,3 +24,10 @@ int namespaces_own(bool network) MUST_CHECK;
 
 /* Needs mapped ids. `isolates`: how many of them may have namespaces at once. */
 int namespaces_furnish(bool network, unsigned isolates) MUST_CHECK;
+
+/*
+ * Bounds the tasks of the caller's pid namespace, whose /proc is mounted, by their highest number: a
+ * limit of its own for every isolate, which RLIMIT_NPROC (a count by user) cannot be. At least 301,
+ * the kernel's least. Harmless before Linux 6.14, where the number is not a namespace's.
+ */
+int namespaces_limit_tasks(unsigned tasks) MUST_CHECK;

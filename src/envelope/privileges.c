@@ -75,8 +75,13 @@ int privileges_drop(void)
 
 static int limit_set(int resource, uint64_t value)
 {
-	const struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+	struct rlimit limit;
 
+	if (getrlimit(resource, &limit) < 0)
+		return -errno;
+	/* Only ever lowered: raising takes a capability that even root may not have. */
+	limit.rlim_max = min_of(value, limit.rlim_max);
+	limit.rlim_cur = limit.rlim_max;
 	return errno_of(setrlimit(resource, &limit));
 }
 

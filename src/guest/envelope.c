@@ -9,11 +9,15 @@
 #include "guest/handle.h"
 
 #include "base/fd.h"
+#include "envelope/namespaces.h"
+#include "envelope/privileges.h"
+#include "wire/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -42,21 +46,97 @@ static int step_die_with_supervisor(struct envelope *envelope)
 	return errno_of(prctl(PR_SET_PDEATHSIG, SIGKILL));
 }
 
-static int step_enter_mounts(struct envelope *envelope)
+static uint64_t envelope_number(struct envelope *envelope, const char *setting, uint64_t otherwise)
+{
+	const char *value = role_setting(&envelope->handle->become, setting);
+
+	return value ? strtoull(value, NULL, 10) : otherwise;
+}
+
+static int step_join_namespaces(struct envelope *envelope)
 {
 	if (envelope->mount_namespace < 0)
 		return 0;
-	return errno_of(setns(envelope->mount_namespace, CLONE_NEWNS));
+	return namespaces_join(envelope->mount_namespace, envelope->network);
 }
 
-/* What a function does to its mounts reaches neither its init nor anything outside. */
+/* Without the envelope: what a function does to its mounts reaches nothing outside. */
 static int step_own_mounts(struct envelope *envelope)
 {
-	if (envelope->mount_namespace < 0)
+	if (envelope->mount_namespace < 0 || handle_is_confined(envelope->handle))
 		return 0;
 	if (unshare(CLONE_NEWNS) < 0)
 		return -errno;
 	return errno_of(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+}
+
+static int step_own_namespaces(struct envelope *envelope)
+{
+	return handle_is_confined(envelope->handle) ? namespaces_own(envelope->network < 0) : 0;
+}
+
+/* Only somebody outside can map the ids of a user namespace to one that is not its maker's. */
+static int step_be_mapped(struct envelope *envelope)
+{
+	unsigned char frame[WIRE_HEADER_SIZE];
+	struct wire_header header;
+	struct wire_writer w;
+	size_t size;
+	int r;
+
+	if (!handle_is_confined(envelope->handle))
+		return 0;
+	wire_begin(&w, frame, sizeof(frame), WIRE_MAP_ME, envelope->sequence);
+	r = wire_end(&w, 0, &size);
+	if (r == 0)
+		r = fd_send(envelope->socket, frame, size, NULL, 0);
+	if (r == 0)
+		r = fd_read_exactly(envelope->socket, frame, size);
+	if (r == 0)
+		r = wire_decode_header(frame, &header);
+	return r < 0 ? r : header.type == WIRE_MAPPED ? 0 : -EBADMSG;
+}
+
+static int step_furnish(struct envelope *envelope)
+{
+	uint64_t isolates = envelope_number(envelope, SETTING_ISOLATES, SETTING_ISOLATES_DEFAULT);
+
+	if (!handle_is_confined(envelope->handle))
+		return 0;
+	/* The kernel gives the counts of ended isolates back late: leave room. */
+	return namespaces_furnish(envelope->network < 0, (unsigned)isolates * 2 + 1024);
+}
+
+/* The kernel counts by user, and all isolates of a function are one user: this bounds them together. */
+static uint64_t function_processes(struct envelope *envelope)
+{
+	uint64_t isolates = envelope_number(envelope, SETTING_ISOLATES, SETTING_ISOLATES_DEFAULT);
+
+	return envelope_number(envelope, SETTING_PIDS, 0) * (isolates + 1);
+}
+
+static int step_set_limits(struct envelope *envelope)
+{
+	if (!handle_is_confined(envelope->handle))
+		return 0;
+	return limits_set(
+		function_processes(envelope), envelope_number(envelope, SETTING_DESCRIPTORS, 0));
+}
+
+static int step_drop_privileges(struct envelope *envelope)
+{
+	return handle_is_confined(envelope->handle) ? privileges_drop() : 0;
+}
+
+static int step_make_landlock(struct envelope *envelope)
+{
+	return handle_is_confined(envelope->handle) ? landlock_make(&envelope->handle->landlock)
+						    : 0;
+}
+
+static int step_filter_system_calls(struct envelope *envelope)
+{
+	return envelope->system_calls < 0 ? 0 : seccomp_install(envelope->system_calls);
 }
 
 static int step_enter_task_root(struct envelope *envelope)
@@ -83,16 +163,48 @@ static int step_mount_proc(struct envelope *envelope)
 	return errno_of(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
 }
 
+static int step_enter_landlock(struct envelope *envelope)
+{
+	int *ruleset = &envelope->handle->landlock;
+	int r = landlock_enter(*ruleset);
+
+	*ruleset = fd_close(*ruleset);
+	return r;
+}
+
+static int step_give_up_capabilities(struct envelope *envelope)
+{
+	return handle_is_confined(envelope->handle) ? capabilities_set(0) : 0;
+}
+
 static int step_lead_session(struct envelope *envelope)
 {
 	(void)envelope;
 	return errno_of(setsid());
 }
 
+/* Needs the isolate's own /proc, and the last capability. */
+static int step_limit_tasks(struct envelope *envelope)
+{
+	uint64_t processes = envelope_number(envelope, SETTING_PIDS, 0);
+
+	if (!handle_is_confined(envelope->handle) || !processes)
+		return 0;
+	return namespaces_limit_tasks((unsigned)processes);
+}
+
+/* Nine tenths, so that a fork bomb leaves room for the launches of its siblings: the count is shared. */
+static int step_limit_isolate(struct envelope *envelope)
+{
+	return handle_is_confined(envelope->handle)
+		       ? limits_set(function_processes(envelope) / 10 * 9, 0)
+		       : 0;
+}
+
 static int step_close_places(struct envelope *envelope)
 {
 	int *const places[] = { &envelope->pid_namespace, &envelope->mount_namespace,
-		&envelope->tmp, &envelope->cgroup };
+		&envelope->tmp, &envelope->cgroup, &envelope->system_calls, &envelope->network };
 
 	for (size_t i = 0; i < array_size(places); i++)
 		*places[i] = fd_close(*places[i]);
@@ -128,12 +240,21 @@ static int step_say_hello(struct envelope *envelope)
 	return handle_send(envelope->handle, &w);
 }
 
+/* The order is that of the kernel's permissions: each step takes away what the next ones do without. */
 static const struct envelope_step function_steps[] = {
-	{ "The function cannot be tied to the supervisor's life", step_die_with_supervisor },
-	{ "The mounts of the function cannot be entered", step_enter_mounts },
+	{ "The namespaces of the function cannot be entered", step_join_namespaces },
 	{ "The function cannot have mounts of its own", step_own_mounts },
-	{ "The folder with the function's code cannot be entered", step_enter_task_root },
+	{ "The function cannot have namespaces of its own", step_own_namespaces },
+	{ "The function's ids cannot be mapped", step_be_mapped },
+	{ "The function's namespaces cannot be furnished", step_furnish },
+	{ "The function's limits cannot be set", step_set_limits },
 	{ "The function cannot lead a session", step_lead_session },
+	{ "The function cannot give up its privileges", step_drop_privileges },
+	/* After the change of identity, which clears it. */
+	{ "The function cannot be tied to the supervisor's life", step_die_with_supervisor },
+	{ "The folder with the function's code cannot be entered", step_enter_task_root },
+	{ "The function's Landlock ruleset cannot be made", step_make_landlock },
+	{ "The function's system calls cannot be filtered", step_filter_system_calls },
 	{ "The function's places cannot be closed", step_close_places },
 	{ "The function's descriptors cannot be made", step_place_descriptors },
 	{ "The function cannot say that it exists", step_say_hello },
@@ -143,7 +264,11 @@ static const struct envelope_step isolate_steps[] = {
 	{ "The isolate cannot be tied to the supervisor's life", step_die_with_supervisor },
 	{ "The isolate's /tmp cannot be attached", step_attach_tmp },
 	{ "The isolate's /proc cannot be mounted", step_mount_proc },
+	{ "The isolate's tasks cannot be limited", step_limit_tasks },
+	{ "The isolate cannot be confined by Landlock", step_enter_landlock },
+	{ "The isolate cannot give up its last capability", step_give_up_capabilities },
 	{ "The isolate cannot lead a session", step_lead_session },
+	{ "The isolate's limits cannot be set", step_limit_isolate },
 	{ "The isolate's places cannot be closed", step_close_places },
 	{ "The isolate's descriptors cannot be made", step_place_descriptors },
 	{ "The isolate cannot say that it exists", step_say_hello },

@@ -170,6 +170,7 @@ int pv_open(pv_handle **ret_handle)
 	if (!handle)
 		return -ENOMEM;
 	handle->fd = (int)fd;
+	handle->landlock = -1;
 	handle->exec = strcmp(role, "exec") == 0;
 	r = handle_check_socket(handle->fd, handle->exec);
 	if (r < 0)

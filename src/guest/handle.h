@@ -87,6 +87,7 @@ struct pv_handle {
 	bool clone;
 	enum handle_stage stage;
 	struct role become, launch;
+	int landlock; /* a function template's ruleset for its isolates, -1 if there is none */
 	struct channel channel;
 	struct reseed reseed;
 	struct environment environment;
@@ -101,6 +102,9 @@ int handle_send(struct pv_handle *handle, struct wire_writer *w) MUST_CHECK;
 void handle_refuse(struct pv_handle *handle, uint32_t sequence);
 /* Sends a note over any socket; text is cut to GUEST_NOTE_MAX. Safe between fork and resume. */
 int note_send(int socket, const char *text, int code);
+
+/* Whether the function is to live in the whole envelope; between a BECOME and its end. */
+bool handle_is_confined(struct pv_handle *handle);
 
 /* The function's limit for replies, in bytes. */
 size_t handle_reply_limit(struct pv_handle *handle);
@@ -126,6 +130,8 @@ struct envelope {
 	int console;
 	int tmp; /* a mount */
 	int cgroup;
+	int system_calls; /* the program of those that are allowed */
+	int network;      /* a namespace to join */
 };
 
 /*

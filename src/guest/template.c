@@ -29,14 +29,14 @@ static void template_note(void *data, const char *sentence)
 
 static int template_park(struct pv_handle *handle, struct clone_template **ret)
 {
-	const int ours[] = { STDOUT_FILENO, STDERR_FILENO, handle->fd };
+	const int ours[] = { STDOUT_FILENO, STDERR_FILENO, handle->fd, handle->landlock };
 	const struct clone_options options = {
 		.settle_limit = TEMPLATE_SETTLE,
 		.park_deadline = TEMPLATE_PARK,
 		.note = template_note,
 		.note_data = handle,
 		.ignored_fds = ours,
-		.ignored_count = array_size(ours),
+		.ignored_count = handle->landlock < 0 ? array_size(ours) - 1 : array_size(ours),
 	};
 
 	return clone_park(ret, &options, &handle->error);
@@ -69,16 +69,26 @@ static bool template_uses_namespaces(struct pv_handle *handle)
 	return !value || strcmp(value, "0") != 0;
 }
 
+bool handle_is_confined(struct pv_handle *handle)
+{
+	const char *value = role_setting(&handle->become, SETTING_ENVELOPE);
+
+	return value && strcmp(value, "1") == 0;
+}
+
 /* Gives the descriptors of a request their names; settings.h has the order. 0 or -EBADMSG. */
 static int template_sort_descriptors(struct envelope *envelope, struct fd_message *message)
 {
 	bool namespaces = template_uses_namespaces(envelope->handle);
 	bool launch = envelope->handle->stage == STAGE_FUNCTION;
+	bool confined = handle_is_confined(envelope->handle);
 	int *const places[] = {
 		namespaces && !launch ? &envelope->pid_namespace : NULL,
 		namespaces && !launch ? &envelope->mount_namespace : NULL,
 		&envelope->socket,
 		&envelope->console,
+		confined && !launch ? &envelope->system_calls : NULL,
+		confined && !launch ? &envelope->network : NULL,
 		namespaces && launch ? &envelope->tmp : NULL,
 		launch ? &envelope->cgroup : NULL,
 	};
@@ -88,7 +98,8 @@ static int template_sort_descriptors(struct envelope *envelope, struct fd_messag
 		if (places[i] && taken < message->fd_count)
 			*places[i] = message->fds[taken++];
 	if (taken < message->fd_count || envelope->console < 0 ||
-		(namespaces && launch && envelope->tmp < 0))
+		(namespaces && launch && envelope->tmp < 0) ||
+		(confined && !launch && envelope->system_calls < 0))
 		return -EBADMSG;
 	return 0;
 }
@@ -183,6 +194,7 @@ static int template_serve(struct pv_handle *handle, struct clone_template **t)
 
 		envelope.pid_namespace = envelope.mount_namespace = envelope.socket = -1;
 		envelope.console = envelope.tmp = envelope.cgroup = -1;
+		envelope.system_calls = envelope.network = -1;
 		r = fd_receive(handle->fd, role->data, WIRE_CONTROL_MAX, 0, &message);
 		if (r == 0 && message.size == 0)
 			r = -ESHUTDOWN;

@@ -49,6 +49,10 @@ static const struct option_row option_rows[] = {
 		"function", OPTION_CHOICE, AT(isolation_request), 0, 0, { "function", "request" } },
 	{ "launch", "clone|exec", "how isolates are made", "clone", OPTION_CHOICE, AT(launch_exec),
 		0, 0, { "clone", "exec" } },
+	{ "envelope", "on|off", "whether functions are confined; off only to measure what it costs",
+		"on", OPTION_CHOICE, AT(envelope_off), 0, 0, { "on", "off" } },
+	{ "first-uid", "UID", "of the 65536 user ids for functions, when started by root", "100000",
+		OPTION_NUMBER, AT(first_uid), 1, 4000000000, { NULL } },
 	{ "warm", "NAMES", "runtimes whose template is made at start, or \"all\", or \"none\"",
 		"all", OPTION_TEXT, AT(warm), 0, 0, { NULL } },
 };

@@ -9,6 +9,7 @@
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/processes.h"
 #include "supervisor/launch/runtime.h"
+#include "supervisor/launch/system_calls.h"
 #include "supervisor/loop/loop.h"
 #include "supervisor/options.h"
 #include "supervisor/schedule/function_state.h"
@@ -214,6 +215,8 @@ static int daemon_start(struct daemon *d, struct err *e)
 		r = runtimes_load(s->options.runtimes, &s->runtimes, e);
 	if (r == 0)
 		r = daemon_make_mount_point(d, e);
+	if (r == 0)
+		r = system_calls_compile(&s->system_calls, e);
 	if (r < 0)
 		return r;
 	runtimes_extend_root(s->runtimes, &d->root);
@@ -249,6 +252,7 @@ static void daemon_stop(struct daemon *d)
 	if (s->loop)
 		loop_remove(s->loop, &d->signals);
 	fd_close(d->signals.fd);
+	fd_close(s->system_calls);
 	s->loop = loop_free(s->loop);
 }
 
@@ -299,7 +303,7 @@ int supervisor_main(int argc, char **argv)
 
 	if (options_parse(argc, argv, &d.s.options, &code) > 0)
 		return code;
-	d.signals.fd = -1;
+	d.signals.fd = d.s.system_calls = -1;
 	raise_descriptor_limit();
 	daemon_find_files(&d);
 	r = daemon_start(&d, &e);

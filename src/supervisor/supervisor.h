@@ -32,6 +32,8 @@ struct options {
 	uint32_t concurrency;   /* isolates alive at once, all functions together */
 	bool isolation_request; /* a fresh isolate for every request, all functions */
 	bool launch_exec;       /* launch = exec for all functions */
+	bool envelope_off;      /* only to measure what the envelope costs */
+	uint32_t first_uid;     /* of 65536 for functions, when the supervisor is root */
 	const char *warm; /* comma-separated runtimes whose templates are made at start; "all" */
 };
 
@@ -44,7 +46,8 @@ struct supervisor {
 	struct runtimes *runtimes;
 	struct registry *registry;
 	struct front *front;
-	bool draining; /* SIGTERM: take no new invocations, finish what runs */
+	int system_calls; /* the program of those that functions may make; -1: none yet */
+	bool draining;    /* SIGTERM: take no new invocations, finish what runs */
 };
 
 /* `polyvisor serve`: returns the exit code of the program. argv[0] is "serve". */

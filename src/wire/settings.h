@@ -8,6 +8,9 @@
  *
  *     name          value                        when it is absent
  *     namespaces    1, or 0: a plain clone       1
+ *     envelope      1: everything that confines  0
+ *                   the function; it needs namespaces=1
+ *     isolates      how many may live at once    1000
  *     version       of the function              "$LATEST"
  *     memory_mb     memory limit of an isolate   "128"
  *     arn           of the function              ""
@@ -26,7 +29,9 @@
  *
  * Descriptors, in this order:
  *
- *     BECOME, namespaces=1    pid namespace, mount namespace, control socket, console
+ *     BECOME, namespaces=1    pid namespace, mount namespace, control socket, console, then with
+ *                             envelope=1 the program of allowed system calls, and last the network
+ *                             namespace if the function is to use one that exists
  *     BECOME, namespaces=0    control socket, console
  *     LAUNCH, namespaces=1    channel, console, /tmp mount, then the cgroup if there is one
  *     LAUNCH, namespaces=0    channel, console, then the cgroup if there is one
@@ -39,6 +44,8 @@
 #pragma once
 
 #define SETTING_NAMESPACES "namespaces"
+#define SETTING_ENVELOPE "envelope"
+#define SETTING_ISOLATES "isolates"
 #define SETTING_VERSION "version"
 #define SETTING_MEMORY_MB "memory_mb"
 #define SETTING_ARN "arn"
@@ -50,4 +57,5 @@
 #define SETTING_PIDS "pids"
 #define SETTING_DESCRIPTORS "descriptors"
 
+#define SETTING_ISOLATES_DEFAULT 1000
 #define SETTING_REPLY_BYTES_DEFAULT 6291456

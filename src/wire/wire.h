@@ -31,12 +31,10 @@
 #define WIRE_CONTROL_MAX (WIRE_HEADER_SIZE + WIRE_FIELDS_MAX)
 
 enum wire_type {
-	/* supervisor -> runtime template, over its control socket. Descriptors: the pid and the
-	 * mount namespace of the function's init, the control socket of the function template to
-	 * be, the write end of its console. */
+	/* supervisor -> runtime template, over its control socket: be cloned into a function template.
+	 * Descriptors: see settings.h. */
 	WIRE_BECOME = 1,
-	/* supervisor -> function template. Descriptors: the isolate's channel, the write end of its
-	 * console, its /tmp mount, then the cgroup directory if there is one. */
+	/* supervisor -> function template: be cloned into an isolate. Descriptors: see settings.h. */
 	WIRE_LAUNCH,
 	/* supervisor -> isolate: one invocation; the payload is the event. */
 	WIRE_EVENT,
@@ -64,8 +62,8 @@ enum wire_type {
 	WIRE_FAIL,
 	/* isolate -> supervisor: a part of a streamed reply; more follow, a WIRE_REPLY ends it. */
 	WIRE_PART,
-	/* function template -> supervisor, between HELLO and READY: entered its user namespace,
-	 * waits for the maps; answered by WIRE_MAPPED. */
+	/* clone -> supervisor, before HELLO: has a user namespace of its own, and waits on this socket
+	 * until the supervisor has mapped its ids and says WIRE_MAPPED. */
 	WIRE_MAP_ME,
 	WIRE_MAPPED,
 };

@@ -14,9 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAY_INCLUDE = {
     "base": {"base"},
     "wire": {"base", "wire"},
-    "guest": {"base", "wire", "guest"},
+    "envelope": {"base", "envelope"},
+    "guest": {"base", "wire", "envelope", "guest"},
     "cli": {"base", "wire", "cli"},
-    "supervisor": {"base", "wire", "supervisor"},
+    "supervisor": {"base", "wire", "envelope", "supervisor"},
 }
 SUPERVISOR_ORDER = ["loop", "store", "launch", "schedule", "front"]
 SUPERVISOR_EXCEPTIONS = {("store", "supervisor.h")}  # the options, for defaults

@@ -242,3 +242,15 @@ int channel_send_fds(
 {
 	return fd_send(c->source.fd, frame, frame_size, fds, fd_count);
 }
+
+int channel_send_plain(struct channel *c, enum wire_type type, uint32_t sequence)
+{
+	unsigned char frame[WIRE_HEADER_SIZE];
+	struct wire_writer w;
+	size_t size;
+	int r;
+
+	wire_begin(&w, frame, sizeof(frame), type, sequence);
+	r = wire_end(&w, 0, &size);
+	return r < 0 ? r : channel_send(c, frame, size, NULL, 0);
+}

@@ -65,5 +65,8 @@ int channel_send(struct channel *channel, const void *frame, size_t frame_size, 
 int channel_send_fds(struct channel *channel, const void *frame, size_t frame_size, const int *fds,
 	size_t fd_count) MUST_CHECK;
 
+/* Sends a frame without fields and payload. */
+int channel_send_plain(struct channel *channel, enum wire_type type, uint32_t sequence) MUST_CHECK;
+
 /* Delivers what is in the socket now: to be called when the process behind it has ended. */
 void channel_drain(struct channel *channel);

@@ -4,6 +4,7 @@
 #include "supervisor/launch/child.h"
 
 #include "base/err.h"
+#include "envelope/privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,18 +26,10 @@
 #define CHILD_FAILED 127
 #define CHILD_CHANNEL 3 /* where a guest finds the socket to the supervisor */
 
-static _Noreturn void child_fail(int console, const struct err *e)
+_Noreturn void child_fail(int console, const struct err *e)
 {
 	dprintf(console, "polyvisor: %s\n", e->text);
 	_exit(CHILD_FAILED);
-}
-
-static int child_drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
 /* The namespaces are handed out by the init itself, so the supervisor opens nothing in /proc. */
@@ -85,7 +78,7 @@ _Noreturn void child_run_init(struct child *child)
 	syscall(SYS_close_range, 1, ~0U, 0);
 	prctl(PR_SET_NAME, "polyvisor-init");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (child_drop_capabilities() < 0)
+	if (capabilities_set(0) < 0)
 		_exit(CHILD_FAILED);
 	prctl(PR_SET_DUMPABLE, 0);
 	init_wait(0);
@@ -143,7 +136,7 @@ static int child_unpack(struct spawn_request *request, char **argv, size_t argv_
 	return p == end ? 0 : -EINVAL;
 }
 
-static _Noreturn void child_exec(struct child *child)
+_Noreturn void child_exec(struct child *child)
 {
 	static char *argv[256], *environment[1024];
 	int console = child->message.fds[1];
@@ -178,53 +171,5 @@ _Noreturn void child_run_runtime(struct child *child)
 
 	if (root_enter(child->root, NULL, &e) < 0)
 		child_fail(child->message.fds[1], &e);
-	child_exec(child);
-}
-
-static pid_t child_clone(uint64_t flags)
-{
-	struct clone_args args = { .flags = CLONE_PARENT | flags };
-
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-}
-
-/* In the isolate's own namespaces: its /tmp and its /proc. */
-static int isolate_mount(int tmp, struct err *e)
-{
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_errno(e, -errno, "cannot make the mounts of an isolate private");
-	if (syscall(SYS_move_mount, tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_errno(e, -errno, "cannot mount /tmp of an isolate");
-	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		return err_errno(e, -errno, "cannot mount /proc of an isolate");
-	return 0;
-}
-
-/*
- * Three processes, since a pid namespace is entered by children only and a member of the function's
- * namespace must make the isolate's: this one, one inside the function's namespaces, the isolate.
- * The first two end at once; all are children of the supervisor.
- */
-_Noreturn void child_run_isolate(struct child *child)
-{
-	const int *fds = child->message.fds;
-	struct err e = { 0 };
-	pid_t pid;
-
-	if (setns(fds[3], CLONE_NEWPID) < 0) {
-		err_errno(&e, -errno, "cannot enter the pid namespace of a function");
-		child_fail(fds[1], &e);
-	}
-	pid = child_clone(0);
-	if (pid > 0)
-		_exit(0);
-	if (pid == 0 && setns(fds[4], CLONE_NEWNS) == 0)
-		pid = child_clone(CLONE_NEWPID | CLONE_NEWNS);
-	if (pid > 0)
-		_exit(0);
-	if (pid < 0)
-		err_errno(&e, -errno, "cannot make the namespaces of an isolate");
-	if (pid < 0 || isolate_mount(fds[2], &e) < 0 || chdir("/var/task") < 0)
-		child_fail(fds[1], &e);
 	child_exec(child);
 }

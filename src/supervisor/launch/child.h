@@ -19,4 +19,11 @@ struct child {
 
 _Noreturn void child_run_init(struct child *child);
 _Noreturn void child_run_runtime(struct child *child);
+
+/* child_isolate.c */
 _Noreturn void child_run_isolate(struct child *child);
+
+/* What they have in common: the end, with the sentence on the console; and the program of the request,
+ * with the first two descriptors as channel and console. */
+_Noreturn void child_fail(int console, const struct err *e);
+_Noreturn void child_exec(struct child *child);

@@ -4,6 +4,7 @@
 #include "supervisor/launch/function_template.h"
 
 #include "base/fd.h"
+#include "supervisor/launch/user_namespace.h"
 #include "wire/settings.h"
 #include "wire/wire.h"
 
@@ -83,6 +84,9 @@ int guest_spec_encode(const struct guest_spec *s, uint32_t sequence, struct buff
 	wire_put_pair(&w, WIRE_SETTING, SETTING_MEMORY_MB, number);
 	snprintf(number, sizeof(number), "%u", s->reply_bytes);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_REPLY_BYTES, number);
+	snprintf(number, sizeof(number), "%u", s->isolates);
+	wire_put_pair(&w, WIRE_SETTING, SETTING_ISOLATES, number);
+	wire_put_pair(&w, WIRE_SETTING, SETTING_ENVELOPE, s->confined ? "1" : "0");
 	snprintf(number, sizeof(number), "%u", s->processes);
 	if (s->processes)
 		wire_put_pair(&w, WIRE_SETTING, SETTING_PIDS, number);
@@ -141,6 +145,16 @@ static void template_note(struct function_template *t, const struct channel_fram
 		err_set(&t->failure.e, -ECHILD, "%s", text);
 }
 
+static void template_map(struct function_template *t, const struct channel_frame *frame)
+{
+	int r = user_namespace_map(t->processes, frame->sender, t->uid);
+
+	if (r == 0)
+		r = channel_send_plain(&t->control, WIRE_MAPPED, frame->header.sequence);
+	if (r < 0)
+		template_end(t, r, "the ids of the function template cannot be mapped");
+}
+
 static void template_frame(struct channel *channel, const struct channel_frame *frame)
 {
 	struct function_template *t = container_of(channel, struct function_template, control);
@@ -149,6 +163,8 @@ static void template_frame(struct channel *channel, const struct channel_frame *
 		return;
 	if (frame->header.type == WIRE_NOTE)
 		template_note(t, frame);
+	else if (frame->header.type == WIRE_MAP_ME && t->state == TEMPLATE_CLONING)
+		template_map(t, frame);
 	else if (frame->header.type == WIRE_HELLO && t->state == TEMPLATE_CLONING)
 		template_said_hello(t, frame);
 	else if (frame->header.type == WIRE_READY && t->state == TEMPLATE_LOADING)
@@ -281,8 +297,11 @@ static int template_send_become(struct function_template *t)
 		return r;
 	wire_set_sequence(t->become.data, runtime_clone_begin(t->runtime, &t->clone));
 	return runtime_clone_send(t->runtime, &t->clone, t->become.data, t->become.size,
-		(const int[]){ t->init->pid_namespace, t->init->mount_namespace, control, console },
-		4);
+		(const int[]){ t->init->pid_namespace, t->init->mount_namespace, control, console,
+			t->system_calls, t->network },
+		!t->confined     ? 4
+		: t->network < 0 ? 5
+				 : 6);
 }
 
 static void template_try_again(struct loop_timer *timer);
@@ -330,6 +349,10 @@ int function_template_new(struct runtime *runtime, struct init *init, struct loo
 	t->runtime = runtime;
 	t->init = init;
 	t->load_limit = load_limit;
+	t->confined = spec->confined;
+	t->uid = spec->uid;
+	t->system_calls = spec->system_calls;
+	t->network = spec->network;
 	t->process.pidfd = -1;
 	t->started_at = usec_monotonic();
 	t->waiter.ready = template_runtime_ready;

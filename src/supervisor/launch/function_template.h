@@ -30,6 +30,11 @@ struct guest_spec {
 	uint32_t memory_mb;
 	uint32_t reply_bytes;
 	uint32_t processes, descriptors; /* 0: no limit */
+	uint32_t isolates;               /* that may live at once */
+	bool confined;                   /* in the whole envelope */
+	uid_t uid;                       /* of its processes outside its user namespace */
+	int system_calls;                /* the program of those that are allowed; borrowed */
+	int network; /* a namespace to join, -1: an empty one of its own; borrowed */
 };
 
 enum template_state {
@@ -71,6 +76,9 @@ struct function_template {
 	struct loop_timer limit; /* of loading; and of a retry while the runtime template is busy */
 	struct loop_deferred ending;
 	struct buffer become; /* the fields, encoded once */
+	bool confined;
+	uid_t uid;
+	int system_calls, network;
 	usec_t load_limit;
 	usec_t started_at, hello_at, ready_at; /* monotonic */
 	uint32_t sequence;                     /* of the last launch */

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "supervisor/launch/manifest.h"
+#include "supervisor/launch/user_namespace.h"
 #include "wire/wire.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static void isolate_free(struct isolate *isolate)
 	loop_timer_cancel(isolate->loop, &isolate->limit);
 	loop_defer_cancel(isolate->loop, &isolate->freeing);
 	channel_done(&isolate->channel);
+	channel_done(&isolate->mapping);
 	console_done(&isolate->console);
 	process_abandon(&isolate->process);
 	buffer_done(&isolate->end_json);
@@ -308,10 +310,57 @@ static void isolate_spawned(struct spawn *spawn, pid_t pid)
 	isolate_refused(isolate, &e);
 }
 
+/* From a process that is not the isolate yet, but a child of ours all the same. */
+static void isolate_map(struct channel *channel, const struct channel_frame *frame)
+{
+	struct isolate *isolate = container_of(channel, struct isolate, mapping);
+	struct err e = { 0 };
+	int r = frame->header.type == WIRE_MAP_ME
+			? user_namespace_map(isolate->processes, frame->sender, isolate->uid)
+			: -EBADMSG;
+
+	if (r == 0)
+		r = channel_send_plain(channel, WIRE_MAPPED, 0);
+	channel_done(channel);
+	if (r == 0)
+		return;
+	err_errno(&e, r, "the ids of an isolate cannot be mapped");
+	isolate_refused(isolate, &e);
+}
+
+static void isolate_mapping_closed(struct channel *channel, int reason)
+{
+	(void)reason; /* the isolate's own channel has the same end */
+	channel_done(channel);
+}
+
+static const struct channel_events isolate_mapping_events = {
+	.frame = isolate_map,
+	.closed = isolate_mapping_closed,
+};
+
+static int isolate_open_mapping(struct isolate *isolate, int *ret_guest)
+{
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	r = channel_init(
+		&isolate->mapping, isolate->loop, pair[0], false, 0, &isolate_mapping_events);
+	if (r == 0)
+		r = channel_expect_sender(&isolate->mapping, true);
+	if (r < 0)
+		fd_close(pair[1]);
+	else
+		*ret_guest = pair[1];
+	return r;
+}
+
 static int isolate_start_exec(struct isolate *isolate, struct runtime *runtime, struct init *init,
 	const struct guest_spec *spec, struct kit *kit)
 {
 	_cleanup_buffer_ struct buffer become = { 0 };
+	_cleanup_close_ int mapping = -1;
 	struct spawn_request *request = processes_request(isolate->processes, SPAWN_ISOLATE);
 	int r = guest_spec_encode(spec, 1, &become);
 
@@ -319,12 +368,22 @@ static int isolate_start_exec(struct isolate *isolate, struct runtime *runtime, 
 		r = channel_send(&isolate->channel, become.data, become.size, NULL, 0);
 	if (r == 0)
 		r = manifest_fill_request(runtime_manifest(runtime), "exec", request);
+	if (r == 0)
+		r = isolate_open_mapping(isolate, &mapping);
 	if (r < 0)
 		return r;
+	isolate->uid = spec->uid;
+	request->envelope = (struct spawn_envelope){
+		.confined = spec->confined,
+		.processes = spec->processes,
+		.descriptors = spec->descriptors,
+		.isolates = spec->isolates,
+	};
 	return processes_spawn(isolate->processes, &isolate->spawn,
 		(const int[]){ kit->guest_channel, kit->guest_console, kit->tmp,
-			init->pid_namespace, init->mount_namespace },
-		5, isolate_spawned);
+			init->pid_namespace, init->mount_namespace, mapping, spec->system_calls,
+			spec->network },
+		spec->network < 0 ? 7 : 8, isolate_spawned);
 }
 
 int isolate_exec(struct runtime *runtime, struct init *init, struct loop *loop,

@@ -77,7 +77,9 @@ struct isolate {
 	struct processes *processes;
 	enum isolate_state state;
 	struct process process;
-	struct spawn spawn; /* exec only */
+	struct spawn spawn;     /* exec only */
+	struct channel mapping; /* exec only: until the ids of its user namespace are mapped */
+	uid_t uid;
 	struct channel channel;
 	struct console console;
 	struct loop_timer limit; /* of launching; the owner's while it is idle or busy */

@@ -59,19 +59,36 @@ static void process_forget(struct process *process)
 	process->pid = 0;
 }
 
-int process_adopt(struct processes *p, struct process *process, pid_t pid, process_exited_fn exited)
+/* Fails unless the process is a child of ours, whatever its number says. */
+static int pidfd_open_child(pid_t pid, int *ret_pidfd)
 {
-	_cleanup_close_ int pidfd = -1;
+	_cleanup_close_ int pidfd = pid > 1 ? pidfd_open(pid) : -1;
 	siginfo_t info;
 
 	if (pid <= 1)
 		return -ECHILD;
-	pidfd = pidfd_open(pid);
-	if (pidfd < 0)
+	if (pidfd < 0 ||
+		waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
 		return -errno;
-	/* Fails unless the process is a child of ours, whatever its number says. */
-	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-		return -errno;
+	*ret_pidfd = take_fd(&pidfd);
+	return 0;
+}
+
+int process_is_child(struct processes *p, pid_t pid)
+{
+	_cleanup_close_ int pidfd = -1;
+
+	(void)p;
+	return pidfd_open_child(pid, &pidfd);
+}
+
+int process_adopt(struct processes *p, struct process *process, pid_t pid, process_exited_fn exited)
+{
+	_cleanup_close_ int pidfd = -1;
+	int r = pidfd_open_child(pid, &pidfd);
+
+	if (r < 0)
+		return r;
 	process->pid = pid;
 	process->pidfd = take_fd(&pidfd);
 	process->exited = exited;

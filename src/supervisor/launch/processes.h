@@ -67,6 +67,9 @@ void processes_spawn_cancel(struct spawn *spawn);
 int process_adopt(struct processes *processes, struct process *process, pid_t pid,
 	process_exited_fn exited) MUST_CHECK;
 
+/* 0 if the number belongs to a child of ours that was not reaped, or -errno. */
+int process_is_child(struct processes *processes, pid_t pid) MUST_CHECK;
+
 /* SIGKILL; harmless when it is gone. */
 void process_kill(struct process *process);
 

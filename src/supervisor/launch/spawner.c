@@ -29,12 +29,12 @@ int spawn_request_add(struct spawn_request *request, const char *text)
 
 static const struct {
 	uint64_t flags;
-	size_t fd_count;
+	size_t fds_least, fds_most;
 	void (*run)(struct child *child);
 } spawn_kinds[] = {
-	[SPAWN_INIT] = { CLONE_NEWPID | CLONE_NEWNS, 1, child_run_init },
-	[SPAWN_RUNTIME] = { CLONE_NEWNS, 2, child_run_runtime },
-	[SPAWN_ISOLATE] = { 0, 5, child_run_isolate },
+	[SPAWN_INIT] = { CLONE_NEWPID | CLONE_NEWNS, 1, 1, child_run_init },
+	[SPAWN_RUNTIME] = { CLONE_NEWNS, 2, 2, child_run_runtime },
+	[SPAWN_ISOLATE] = { 0, 5, FD_PASS_MAX, child_run_isolate },
 };
 
 static pid_t spawner_clone(uint64_t flags)
@@ -44,24 +44,30 @@ static pid_t spawner_clone(uint64_t flags)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
+static bool spawner_accepts(const struct child *child)
+{
+	enum spawn_kind kind = child->request->kind;
+
+	return kind >= SPAWN_INIT && kind <= SPAWN_ISOLATE &&
+	       child->message.fd_count >= spawn_kinds[kind].fds_least &&
+	       child->message.fd_count <= spawn_kinds[kind].fds_most;
+}
+
 static void spawner_serve(struct child *child, int socket)
 {
 	struct spawn_request *request = child->request;
-	struct spawn_reply reply = { .sequence = request->sequence };
-	pid_t pid = -1;
+	struct spawn_reply reply = { .sequence = request->sequence, .error = -EINVAL };
+	pid_t pid;
 
-	errno = EINVAL;
-	if (request->kind < SPAWN_INIT || request->kind > SPAWN_ISOLATE ||
-		spawn_kinds[request->kind].fd_count != child->message.fd_count)
-		pid = -1;
-	else
+	if (spawner_accepts(child)) {
 		pid = spawner_clone(spawn_kinds[request->kind].flags);
-	if (pid == 0) {
-		fd_close(socket);
-		spawn_kinds[request->kind].run(child);
+		if (pid == 0) {
+			fd_close(socket);
+			spawn_kinds[request->kind].run(child);
+		}
+		reply.error = pid < 0 ? -errno : 0;
+		reply.pid = pid;
 	}
-	reply.error = pid < 0 ? -errno : 0;
-	reply.pid = pid;
 	if (fd_send(socket, &reply, sizeof(reply), NULL, 0) < 0)
 		_exit(1);
 }

@@ -18,6 +18,7 @@
 #include "supervisor/launch/root.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #define SPAWN_STRINGS_MAX (96 * 1024)
@@ -31,9 +32,16 @@ enum spawn_kind {
 	 * Descriptors: control socket, console. */
 	SPAWN_RUNTIME,
 	/* A runtime process that is an isolate, in the namespaces of a function's init. Strings:
-	 * argv, environment. Descriptors: channel, console, /tmp mount, pid and mount namespaces.
-	 */
+	 * argv,	 * environment. Descriptors: channel, console, /tmp mount, pid and mount namespaces; and when it is
+	 * confined a socket for the mapping of its ids (WIRE_MAP_ME), the program of allowed system calls,
+	 * and the network namespace to join, if any. */
 	SPAWN_ISOLATE,
+};
+
+/* The envelope of an isolate that is made by exec. */
+struct spawn_envelope {
+	bool confined;
+	uint32_t processes, descriptors, isolates;
 };
 
 struct spawn_request {
@@ -41,6 +49,7 @@ struct spawn_request {
 	uint32_t sequence;
 	uint32_t argument_count;    /* strings that are argv (or the code directory) */
 	uint32_t environment_count; /* strings behind them that are the environment */
+	struct spawn_envelope envelope;
 	uint32_t strings_size;
 	char strings[SPAWN_STRINGS_MAX]; /* each with its NUL */
 };

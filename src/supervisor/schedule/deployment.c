@@ -42,6 +42,7 @@ static void deployment_free(struct deployment *d)
 	function_template_free(d->template);
 	init_end(&d->init);
 	config_unref(d->config);
+	uids_give_back(&d->registry->uids, d->uid);
 	free(d->arn);
 	free(d->code);
 	free(d);
@@ -96,6 +97,8 @@ int deployment_new(
 	list_init(&d->link);
 	init_prepare(&d->init, s->loop, s->processes);
 	deployment_name_log_stream(d);
+	d->network = -1;
+	d->uid = uids_take(&d->registry->uids);
 	r = deployment_choose_runtime(d, e);
 	if (r == 0)
 		r = code_path(store_code(s->store), config->code_sha256, path, sizeof(path));
@@ -132,6 +135,11 @@ static struct guest_spec deployment_spec(struct deployment *d)
 		.environment = d->config->environment,
 		.memory_mb = d->config->memory_mb,
 		.reply_bytes = d->config->settings.reply_bytes,
+		.isolates = d->config->settings.concurrency,
+		.confined = !d->registry->supervisor->options.envelope_off,
+		.uid = d->uid,
+		.system_calls = d->registry->supervisor->system_calls,
+		.network = d->network,
 		.processes = d->config->settings.processes,
 		.descriptors = d->config->settings.descriptors,
 	};
@@ -195,13 +203,18 @@ static void deployment_end_list(struct deployment *d, struct list *list)
 		deployment_end_isolate(d, list_first(list, struct isolate, link));
 }
 
+static uid_t deployment_tmp_owner(const struct deployment *d)
+{
+	return d->registry->supervisor->options.envelope_off ? 0 : d->uid;
+}
+
 static void deployment_make_kit(struct loop_deferred *deferred)
 {
 	struct deployment *d = container_of(deferred, struct deployment, make_kit);
 
 	/* A failure shows at the next launch, which tries again. */
 	if (!d->kit.ready && d->state == DEPLOYMENT_READY &&
-		kit_make(&d->kit, d->config->tmp_mb, 0) < 0)
+		kit_make(&d->kit, d->config->tmp_mb, deployment_tmp_owner(d)) < 0)
 		return;
 }
 
@@ -423,7 +436,7 @@ int deployment_launch(struct deployment *d, struct invocation *invocation)
 	int r = 0;
 
 	if (!d->kit.ready)
-		r = kit_make(&d->kit, d->config->tmp_mb, 0);
+		r = kit_make(&d->kit, d->config->tmp_mb, deployment_tmp_owner(d));
 	if (r < 0)
 		return r;
 	if (d->exec)

@@ -44,6 +44,8 @@ struct deployment {
 	bool exec;  /* launch = exec */
 	bool retiring;
 	enum deployment_state state;
+	uid_t uid;   /* of its processes outside their user namespaces; its own */
+	int network; /* namespace that it joins; -1: an empty one of its own */
 	char log_stream[64];
 	char *arn, *code; /* code: the host directory */
 	struct init init;

@@ -9,6 +9,7 @@
 #include "supervisor/schedule/function_log.h"
 #include "supervisor/schedule/histogram.h"
 #include "supervisor/schedule/invocation.h"
+#include "supervisor/schedule/uids.h"
 
 struct supervisor;
 struct runtimes;
@@ -36,6 +37,7 @@ struct registry {
 	uint64_t memory_baseline, memory_budget, memory_used; /* bytes, see memory.c */
 	uint64_t evictions;
 	struct loop_timer sweep;
+	struct uids uids;
 };
 
 struct function {
