@@ -32,6 +32,8 @@ def free_port():
 class Daemon:
     """One supervisor. `options` are further words for `polyvisor serve`."""
 
+    program = POLYVISOR
+
     def __init__(self, state, *options, environment=None):
         self.state = pathlib.Path(state)
         self.options = options
@@ -47,7 +49,7 @@ class Daemon:
 
     def start(self):
         self.port = free_port()
-        command = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", POLYVISOR, "serve",
+        command = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", self.program, "serve",
                    "--listen", f"127.0.0.1:{self.port}", "--state", self.state, *self.options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,

@@ -127,16 +127,22 @@ static void event_wait(struct async_event *event, usec_t delay)
 	async_pump(async);
 }
 
+static usec_t retry_delay(const struct async_event *event)
+{
+	return (usec_t)ASYNC_RETRY_DELAY * event->attempts * USEC_PER_MSEC;
+}
+
 static void event_throttled(struct async_event *event)
 {
 	unsigned shift = min_of(event->throttles, 16u);
-	usec_t delay = min_of(ASYNC_THROTTLE_DELAY << shift, ASYNC_THROTTLE_DELAY_MAX);
+	usec_t delay =
+		min_of((usec_t)ASYNC_THROTTLE_DELAY << shift, (usec_t)ASYNC_THROTTLE_DELAY_MAX);
 
 	event->throttles++;
-	if (usec_realtime() > event->accepted_at + ASYNC_AGE_MAX)
-		event_drop(event, "it could not be run for six hours");
+	if (usec_realtime() > event->accepted_at + ASYNC_AGE_MAX * USEC_PER_MSEC)
+		event_drop(event, "it could not be run for hours");
 	else
-		event_wait(event, delay);
+		event_wait(event, delay * USEC_PER_MSEC);
 }
 
 static void event_failed(struct async_event *event)
@@ -305,7 +311,7 @@ static void event_store_failed(struct async_event *event, enum async_operation o
 			event_wait(event, STORE_RETRY_DELAY);
 		break;
 	default:
-		event_wait(event, ASYNC_RETRY_DELAY * event->attempts);
+		event_wait(event, retry_delay(event));
 	}
 }
 
@@ -319,7 +325,7 @@ static void event_synced(struct async_event *event)
 	if (event->result < 0)
 		event_store_failed(event, operation);
 	else if (operation == EVENT_ATTEMPTS)
-		event_wait(event, ASYNC_RETRY_DELAY * event->attempts);
+		event_wait(event, retry_delay(event));
 	else if (operation == EVENT_DELETE)
 		event_free(event);
 	else
