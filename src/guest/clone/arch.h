@@ -58,6 +58,10 @@ void *arch_thread_pointer(void);
 unsigned long arch_second_pointer(void);
 void arch_set_second_pointer(unsigned long value);
 
+/* The saved registers, as an array, and the stack pointer among them. */
+const uintptr_t *arch_registers(const ucontext_t *context, size_t *ret_count);
+const char *arch_stack_pointer(const ucontext_t *context);
+
 /* A system call that a thread was waiting in, as /proc/self/task/TID/syscall tells it. */
 struct blocked_call {
 	long number; /* -1: none, or not known */

@@ -141,6 +141,17 @@ void arch_set_second_pointer(unsigned long value)
 	raw_syscall(SYS_arch_prctl, ARCH_SET_GS, value);
 }
 
+const uintptr_t *arch_registers(const ucontext_t *context, size_t *ret_count)
+{
+	*ret_count = REG_RIP; /* the general ones come first */
+	return (const uintptr_t *)context->uc_mcontext.gregs;
+}
+
+const char *arch_stack_pointer(const ucontext_t *context)
+{
+	return (const char *)context->uc_mcontext.gregs[REG_RSP];
+}
+
 static const int argument_registers[6] = { REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9 };
 
 static bool agrees(const greg_t *registers, const struct blocked_call *call)

@@ -20,10 +20,10 @@
 
 static int file_open(const struct descriptor *d)
 {
-	char path[32];
+	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->number);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", d->number);
 	fd = open(path, (d->status & FLAGS_KEPT) | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

@@ -34,7 +34,7 @@ int descriptor_info(struct survey *s, const struct descriptor *d, char **ret_tex
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", d->number);
+	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", d->number);
 	return procfs_read_all(&s->t->arena, path, ret_text);
 }
 
@@ -111,7 +111,7 @@ static const struct descriptor_kind *kind_of(const struct descriptor *d)
 		return &socket_kind;
 	if (S_ISREG(d->mode) || S_ISDIR(d->mode))
 		return &file_kind;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->number);
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", d->number);
 	if (readlink(path, link, sizeof(link) - 1) < 0)
 		return NULL;
 	for (size_t i = 0; i < array_size(kinds); i++)
@@ -190,7 +190,7 @@ int descriptors_survey(struct clone_template *t, const struct clone_options *opt
 		return err_errno(e, -ENOMEM, "Cannot record the descriptors of this process");
 	s->t = t;
 	t->survey = s;
-	r = procfs_each_number("/proc/self/fd", descriptor_add, s);
+	r = procfs_each_number("/proc/thread-self/fd", descriptor_add, s);
 	if (r < 0)
 		return err_errno(e, r, "Cannot list the descriptors of this process");
 	classify_all(s, options);

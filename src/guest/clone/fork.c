@@ -47,6 +47,7 @@ static int become_child(struct clone_template *t)
 		*cloner->libc_tid = (pid_t)raw_syscall(SYS_gettid);
 	if (cloner->robust_list)
 		raw_syscall(SYS_set_robust_list, cloner->robust_list, cloner->robust_size);
+	mutexes_disown(t);
 	return mappings_copy(t);
 }
 
@@ -61,6 +62,8 @@ int clone_fork(struct clone_template *t, const struct clone_request *request, pi
 	/* A handler of the runtime must not run in the child before its thread is whole. */
 	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, SIGSET_SIZE);
 	pid = fork_process(t, request);
+	if (pid >= 0)
+		mutexes_mark_fork(pid == 0);
 	if (pid == 0) {
 		int r = become_child(t);
 

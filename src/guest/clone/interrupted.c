@@ -29,13 +29,11 @@
 
 void blocked_call_read(pid_t tid, struct blocked_call *ret)
 {
-	char path[64], text[256], *at = text, *end;
+	char text[256], *at = text, *end;
 	unsigned long values[8];
 
 	ret->number = -1;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
-	if (procfs_read(path, text, sizeof(text)) <= 0)
-		return;
+	procfs_thread_text(tid, "syscall", text, sizeof(text));
 	long number = strtol(at, &end, 10);
 	if (end == at)
 		return; /* "running" */

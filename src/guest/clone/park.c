@@ -116,7 +116,7 @@ static void handler_restore(struct parking *p)
 	raw_syscall(SYS_rt_sigaction, PARK_SIGNAL, &p->previous, NULL, KERNEL_SIGSET_SIZE);
 }
 
-static struct thread *thread_find(struct clone_template *t, pid_t tid)
+struct thread *thread_find(struct clone_template *t, pid_t tid)
 {
 	struct thread *thread = t->buckets[tid % THREAD_BUCKETS];
 
@@ -144,16 +144,12 @@ static struct thread *thread_add(struct clone_template *t, pid_t tid)
 /* A thread group's leader that has ended stays in the list, without ever taking a signal. */
 static bool thread_has_ended(pid_t pid, pid_t tid)
 {
-	char path[64], text[512];
-	const char *state;
+	char state;
 
 	if (raw_syscall(SYS_tgkill, pid, tid, 0) == -ESRCH)
 		return true;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	if (procfs_read(path, text, sizeof(text)) <= 0)
-		return true;
-	state = strrchr(text, ')');
-	return state && (state[2] == 'Z' || state[2] == 'X');
+	state = procfs_thread_state(tid);
+	return state == 'Z' || state == 'X';
 }
 
 static long signal_send(struct thread *thread, pid_t pid)
@@ -217,30 +213,22 @@ static void forget_ended_threads(struct parking *p)
 /* Names a thread that did not park: what it is called, and what it was doing instead. */
 static int report_unparked(const struct thread *thread, usec_t waited, struct err *e)
 {
-	char path[64], name[64] = "", channel[64] = "", status[4096] = "", stat[512] = "";
-	const char *blocked, *state;
+	char name[64], channel[64], status[4096];
+	const char *blocked;
+	bool is_stubborn;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", thread->tid);
-	if (procfs_read(path, name, sizeof(name)) > 0)
-		name[strcspn(name, "\n")] = '\0';
-	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", thread->tid);
-	if (procfs_read(path, channel, sizeof(channel)) <= 0 || strcmp(channel, "0") == 0)
-		strcpy(channel, "unknown");
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread->tid);
-	if (procfs_read(path, stat, sizeof(stat)) <= 0)
-		stat[0] = '\0';
-	state = strrchr(stat, ')');
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread->tid);
-	if (procfs_read(path, status, sizeof(status)) <= 0)
-		status[0] = '\0';
+	procfs_thread_text(thread->tid, "comm", name, sizeof(name));
+	procfs_thread_text(thread->tid, "wchan", channel, sizeof(channel));
+	procfs_thread_text(thread->tid, "status", status, sizeof(status));
 	blocked = procfs_field(status, "SigBlk:");
+	is_stubborn = blocked && strtoull(blocked, NULL, 16) >> (PARK_SIGNAL - 1) & 1;
+	name[strcspn(name, "\n")] = '\0';
 	return err_set(e, -ETIMEDOUT,
 		"Thread %d (%s) did not park within %llu ms: state %c, wait channel %s%s",
 		thread->tid, name, (unsigned long long)(waited / USEC_PER_MSEC),
-		state ? state[2] : '?', channel,
-		blocked && strtoull(blocked, NULL, 16) >> (PARK_SIGNAL - 1) & 1
-			? ", and it blocks signal 33, which must stay unblocked in every thread"
-			: "");
+		procfs_thread_state(thread->tid),
+		channel[0] && strcmp(channel, "0") != 0 ? channel : "unknown",
+		is_stubborn ? ", and it blocks signal 33, which must stay unblocked" : "");
 }
 
 static int deadline_passed(struct parking *p, struct err *e)
@@ -351,9 +339,9 @@ static int survey_all(struct clone_template *t, const struct clone_options *opti
 	if (r == 0)
 		r = timers_survey(t, e);
 	if (r == 0)
-		r = mappings_survey(t, e);
-	if (r == 0)
 		r = descriptors_survey(t, options, e);
+	if (r == 0)
+		r = mappings_survey(t, e);
 	return r;
 }
 

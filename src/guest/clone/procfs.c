@@ -1,5 +1,5 @@
 /*
- * procfs.c - reading /proc/self with plain system calls and memory of the arena.
+ * procfs.c - reading /proc with plain system calls and memory of the arena.
  */
 #include "guest/clone/procfs.h"
 
@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,6 +125,25 @@ char *procfs_lines_next(struct procfs_lines *l)
 			return NULL;
 		lines_fill(l);
 	}
+}
+
+void procfs_thread_text(pid_t tid, const char *name, char *text, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
+	if (procfs_read(path, text, size) < 0)
+		text[0] = '\0';
+}
+
+char procfs_thread_state(pid_t tid)
+{
+	char text[512];
+	const char *end;
+
+	procfs_thread_text(tid, "stat", text, sizeof(text));
+	end = strrchr(text, ')'); /* of the name, which may contain anything */
+	return end && end[1] ? end[2] : 'X';
 }
 
 const char *procfs_field(const char *text, const char *key)

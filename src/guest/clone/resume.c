@@ -21,6 +21,41 @@
 #define THREAD_FLAGS                                                                               \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
+static void wait_until(uint32_t *word, uint32_t wanted)
+{
+	uint32_t value;
+
+	while ((value = __atomic_load_n(word, __ATOMIC_ACQUIRE)) != wanted)
+		futex_wait(word, value, NULL);
+}
+
+/*
+ * A waiter for a mutex with priority inheritance hands its owner's TID to the kernel, which must
+ * find that thread. So, if there is such a mutex, all threads exist before any goes on.
+ */
+static void meet(struct clone_template *t)
+{
+	__atomic_add_fetch(&t->ready, 1, __ATOMIC_ACQ_REL);
+	futex_wake(&t->ready, 1);
+	wait_until(&t->met, 1);
+}
+
+static void meet_all(struct clone_template *t)
+{
+	wait_until(&t->ready, (uint32_t)t->thread_count);
+	__atomic_store_n(&t->met, 1, __ATOMIC_RELEASE);
+	futex_wake(&t->met, INT32_MAX);
+}
+
+/* Counts a user of the template out; who sees zero may unmap it. */
+static void leave(struct clone_template *t)
+{
+	uint32_t *remaining = &t->remaining;
+
+	if (__atomic_sub_fetch(remaining, 1, __ATOMIC_ACQ_REL) == 0)
+		futex_wake(remaining, 1);
+}
+
 /* First code of a thread that was made again; it has its TLS, and all signals are blocked. */
 static _Noreturn void thread_begin(void *data)
 {
@@ -28,6 +63,8 @@ static _Noreturn void thread_begin(void *data)
 	struct clone_template *t = thread->template;
 
 	thread_become(t, thread);
+	if (t->must_meet)
+		meet(t);
 	arch_resume_context(thread->context, &t->remaining);
 }
 
@@ -95,7 +132,6 @@ static _Noreturn void helper_run(void *data)
 	struct clone_template *t = h->template;
 	usec_t parked_for = usec_monotonic() - t->parked_at;
 	char *stack_top = helper_stack_top(h);
-	uint32_t remaining;
 
 	for (struct thread *thread = t->threads; thread; thread = thread->next) {
 		if (thread->state != THREAD_PARKED)
@@ -104,8 +140,9 @@ static _Noreturn void helper_run(void *data)
 		blocked_call_adjust(thread, parked_for);
 		thread_make_surely(thread, stack_top);
 	}
-	while ((remaining = __atomic_load_n(&t->remaining, __ATOMIC_ACQUIRE)) > 0)
-		futex_wait(&t->remaining, remaining, NULL);
+	if (t->must_meet)
+		meet_all(t);
+	wait_until(&t->remaining, 0);
 	arena_free(&t->arena);
 	arch_unmap_and_exit(h, h->size);
 }
@@ -125,6 +162,7 @@ static int helper_start(struct clone_template *t)
 	size_t size = HELPER_STACK + t->thread_count * THREAD_STACK;
 	struct helper *h =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool must_meet = t->must_meet; /* afterwards the template may be gone */
 	struct arch_thread helper = { .flags = THREAD_FLAGS, .entry = helper_run, .data = h };
 	long r;
 
@@ -133,11 +171,17 @@ static int helper_start(struct clone_template *t)
 	h->template = t;
 	h->size = size;
 	helper.stack_top = helper_stack_top(h);
-	t->remaining = (uint32_t)t->thread_count;
+	t->remaining = (uint32_t)t->thread_count + must_meet;
 	r = arch_make_thread(&helper);
-	if (r < 0)
+	if (r < 0) {
 		raw_syscall(SYS_munmap, h, size);
-	return r < 0 ? (int)r : 0;
+		return (int)r;
+	}
+	if (must_meet) {
+		wait_until(&t->met, 1);
+		leave(t);
+	}
+	return 0;
 }
 
 int clone_resume(struct clone_template *t)

@@ -50,6 +50,20 @@ static struct usage usage_of_others(void)
 	return usage;
 }
 
+/* One that waits for a CPU uses none, but will. */
+static int is_running(void *data, int tid, int directory)
+{
+	const pid_t *self = data;
+
+	(void)directory;
+	return tid != *self && procfs_thread_state(tid) == 'R';
+}
+
+static bool others_sleep(pid_t self)
+{
+	return procfs_each_number("/proc/self/task", is_running, &self) == 0;
+}
+
 bool process_settle(usec_t limit)
 {
 	const struct timespec window = { .tv_nsec = WINDOW_US * 1000 };
@@ -67,6 +81,8 @@ bool process_settle(usec_t limit)
 		if (now.threads == before.threads && now.time <= before.time + QUIET_US)
 			quiet++;
 		else
+			quiet = 0;
+		if (quiet == QUIET_WINDOWS && !others_sleep(now.self))
 			quiet = 0;
 		before = now;
 	}

@@ -69,6 +69,7 @@ struct thread {
 	struct schedule *schedule; /* NULL: as the cloner's */
 	unsigned long *affinity;   /* NULL: as the cloner's */
 	size_t affinity_size;
+	struct owner *owners; /* mutexes.c */
 	int timeout_argument; /* index of the call's timeout in milliseconds, or -1 */
 };
 
@@ -91,6 +92,8 @@ struct clone_template {
 	uint32_t parked;    /* how many threads have parked so far; a futex */
 	uint32_t released;  /* 1: go on; a futex */
 	uint32_t left;      /* how many have left the handler again; a futex */
+	uint32_t ready;     /* clone_resume(): how many threads exist again; a futex */
+	uint32_t met;       /* 1: all of them do; a futex */
 	uint32_t remaining; /* clone_resume(): how many threads are not yet on their way; a futex */
 
 	usec_t parked_at; /* monotonic */
@@ -99,11 +102,16 @@ struct clone_template {
 
 	struct survey *survey;       /* descriptors.c */
 	struct private_copy *copies; /* mappings.c */
-	struct owner *owners;        /* mutexes.c */
+	size_t copies_size;
+	size_t owner_count; /* mutexes.c: words that name a thread as owner */
+	bool must_meet;     /* no thread may go on before all exist: the kernel looks for owners */
 
 	void (*note)(void *data, const char *sentence);
 	void *note_data;
 };
+
+/* park.c; NULL if it is none of the template's threads. */
+struct thread *thread_find(struct clone_template *t, pid_t tid);
 
 /* Tells the owner of the template one sentence about what its clones will not have. */
 void template_note(struct clone_template *t, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -130,6 +138,11 @@ void timers_restore(const struct clone_template *t);
 /* mappings.c */
 int mappings_survey(struct clone_template *t, struct err *e) MUST_CHECK;
 int mappings_copy(const struct clone_template *t) MUST_CHECK;
+
+/* mutexes.c: in a clone, makes the owner of what a thread holds its new TID, or nobody at first. */
+void mutexes_own(const struct thread *thread, pid_t tid);
+void mutexes_disown(const struct clone_template *t);
+void mutexes_mark_fork(bool is_child);
 
 /* descriptors.c */
 int descriptors_survey(

@@ -12,7 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/rseq.h>
@@ -90,13 +90,13 @@ static size_t rseq_find_size(void *tls)
 	return 0;
 }
 
-static uint64_t pending_signals(const char *path, const char *key)
+static uint64_t pending_signals(pid_t tid, const char *key)
 {
 	char text[4096];
-	const char *value = NULL;
+	const char *value;
 
-	if (procfs_read(path, text, sizeof(text)) > 0)
-		value = procfs_field(text, key);
+	procfs_thread_text(tid, "status", text, sizeof(text));
+	value = procfs_field(text, key);
 	return value ? strtoull(value, NULL, 16) : 0;
 }
 
@@ -110,7 +110,7 @@ void thread_record_cloner(struct clone_template *t)
 	cloner->pending = 0;
 	t->rseq_size = rseq_find_size(cloner->tls);
 	raw_syscall(SYS_get_robust_list, 0, &cloner->robust_list, &cloner->robust_size);
-	t->pending = pending_signals("/proc/self/status", "ShdPnd:");
+	t->pending = pending_signals(cloner->tid, "ShdPnd:");
 }
 
 static int record_schedule(struct clone_template *t, struct thread *thread)
@@ -148,15 +148,12 @@ static int record_affinity(struct clone_template *t, struct thread *thread)
 
 int thread_record_other(struct clone_template *t, struct thread *thread, struct err *e)
 {
-	char path[64];
 	int r;
 
 	raw_syscall(SYS_get_robust_list, thread->tid, &thread->robust_list, &thread->robust_size);
 	thread->has_rseq = rseq_is_registered(t, thread);
-	if (thread->pending) { /* its own, or the process's? */
-		snprintf(path, sizeof(path), "/proc/self/task/%d/status", thread->tid);
-		thread->pending = pending_signals(path, "SigPnd:");
-	}
+	if (thread->pending) /* its own, or the process's? */
+		thread->pending = pending_signals(thread->tid, "SigPnd:");
 	r = record_schedule(t, thread);
 	if (r == 0)
 		r = record_affinity(t, thread);
@@ -192,6 +189,7 @@ void thread_become(const struct clone_template *t, const struct thread *thread)
 
 	if (thread->libc_tid && thread->libc_tid != thread->tid_address)
 		*thread->libc_tid = tid;
+	mutexes_own(thread, tid);
 	if (thread->robust_list)
 		raw_syscall(SYS_set_robust_list, thread->robust_list, thread->robust_size);
 	if (thread->has_rseq)
