@@ -69,18 +69,13 @@ static bool may_be_pair(const struct descriptor *d)
 	       socket_number(d, SO_ACCEPTCONN) == 0 && is_connected(d) && is_of_this_process(d);
 }
 
-/*
- * Which ends belong together is nowhere to be read without netlink, which sandboxes deny. But a
- * nameless socket can be given a name even when it is connected, and its peer can ask for it.
- */
-static void name_give(const struct descriptor *d, unsigned long long salt)
+static int name_give(int fd, unsigned long long salt, int number)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int length = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, NAME_PREFIX "%llx/%d",
-		salt, d->number);
+	int length = snprintf(
+		name.sun_path + 1, sizeof(name.sun_path) - 1, NAME_PREFIX "%llx/%d", salt, number);
 
-	/* Fails if it has a name, of which its peer then knows. */
-	(void)!bind(d->number, (struct sockaddr *)&name,
+	return bind(fd, (struct sockaddr *)&name,
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length));
 }
 
@@ -108,6 +103,11 @@ static struct descriptor *peer_by_name(struct survey *s, const struct descriptor
 	return NULL;
 }
 
+/*
+ * Which ends belong together is nowhere to be read without netlink, which sandboxes deny. But a
+ * nameless socket can be given a name even when it is connected, and its peer can ask for it. One
+ * that has a name already is found from the other side.
+ */
 static void match_all(struct survey *s)
 {
 	unsigned long long salt = 0;
@@ -116,7 +116,7 @@ static void match_all(struct survey *s)
 	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
 	for (size_t i = 0; i < s->count; i++)
 		if (may_be_pair(&s->all[i]))
-			name_give(&s->all[i], salt);
+			(void)!name_give(s->all[i].number, salt, s->all[i].number);
 	for (size_t i = 0; i < s->count; i++) {
 		struct descriptor *d = &s->all[i], *other;
 
@@ -238,7 +238,7 @@ static void address_print(const struct sockaddr_storage *address, char *text, si
 	}
 }
 
-static void closed_note(struct survey *s, const struct descriptor *d, bool listening)
+static void lost_note(struct survey *s, const struct descriptor *d, bool listening)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t size = sizeof(address) - 1;
@@ -270,12 +270,12 @@ static int socket_survey(struct survey *s, struct descriptor *d)
 	if (d->other)
 		return pair_survey(s, d);
 	listening = socket_number(d, SO_ACCEPTCONN) == 1;
-	if (listening || is_connected(d)) {
-		d->socket.form = SOCKET_CLOSED;
-		closed_note(s, d, listening);
-	} else {
-		d->socket.form = SOCKET_FRESH;
-	}
+	if (listening)
+		d->socket.form = SOCKET_LISTENING;
+	else
+		d->socket.form = is_connected(d) ? SOCKET_CLOSED : SOCKET_FRESH;
+	if (d->socket.form != SOCKET_FRESH)
+		lost_note(s, d, listening);
 	return 0;
 }
 
@@ -351,6 +351,24 @@ static int closed_remake(const struct descriptor *d)
 	return end_place(d, ends[0]);
 }
 
+/* Listens under a name that nobody knows. */
+static int listening_remake(const struct descriptor *d)
+{
+	int type = d->socket.type == SOCK_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM, fd, r = 0;
+	unsigned long long salt = 0;
+
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
+	if (name_give(fd, salt, d->number) < 0 || listen(fd, 0) < 0) {
+		r = -errno;
+		fd_close(fd);
+		return r;
+	}
+	return end_place(d, fd);
+}
+
 static int socket_remake(const struct descriptor *d)
 {
 	int fd;
@@ -359,6 +377,8 @@ static int socket_remake(const struct descriptor *d)
 		return pair_remake(d);
 	if (d->socket.form == SOCKET_CLOSED)
 		return closed_remake(d);
+	if (d->socket.form == SOCKET_LISTENING)
+		return listening_remake(d);
 	fd = socket(d->socket.domain, d->socket.type | SOCK_CLOEXEC, d->socket.protocol);
 	return fd < 0 ? -errno : end_place(d, fd);
 }

@@ -47,9 +47,10 @@ struct socket_option {
 #define SOCKET_OPTIONS_MAX 6
 
 enum socket_form {
-	SOCKET_PAIR,   /* its peer is in this process too */
-	SOCKET_CLOSED, /* connected or listening: the clone gets an end whose peer is closed */
-	SOCKET_FRESH,  /* neither: the clone gets a new one of the same kind */
+	SOCKET_PAIR,      /* its peer is in this process too */
+	SOCKET_CLOSED,    /* connected: the clone gets an end whose peer is closed */
+	SOCKET_LISTENING, /* the clone gets one that nobody connects to */
+	SOCKET_FRESH,     /* neither: the clone gets a new one of the same kind */
 };
 
 /* A watch of an epoll instance: of the description of `target`, under a number it once had. */

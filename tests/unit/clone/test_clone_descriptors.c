@@ -523,6 +523,47 @@ static void test_connected_socket(void)
 	clone_expect_done(server);
 }
 
+/* A listener gets no connections in a clone, and no errors that would make an event loop spin. */
+static pthread_t acceptor;
+
+static void *accept_run(void *data)
+{
+	int fd = accept(fds[0], NULL, NULL);
+
+	CHECK(fd >= 0, "%d", errno);
+	close(fd);
+	return data;
+}
+
+static void test_listening_socket(void)
+{
+	struct sockaddr_in address;
+	struct epoll_event event;
+	struct clone_template *t;
+	pid_t pid;
+
+	fds[0] = listen_on_loopback(&address);
+	fds[1] = epoll_create1(EPOLL_CLOEXEC);
+	epoll_add(fds[1], fds[0], EPOLLIN, 3);
+	acceptor = thread_start(accept_run, &acceptor);
+	usleep(5000);
+	t = template_park();
+	CHECK(scenario_noted("listens on 127.0.0.1:"));
+	pid = template_clone(t);
+	if (pid == 0) {
+		CHECK(epoll_wait(fds[1], &event, 1, 20) == 0);
+		CHECK(pthread_tryjoin_np(acceptor, NULL) == EBUSY);
+		CHECK(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+		CHECK(accept(fds[0], NULL, NULL) == -1 && errno == EAGAIN);
+		clone_done();
+	}
+	clone_expect_done(pid);
+	clone_release(t);
+	fds[2] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(connect(fds[2], (struct sockaddr *)&address, sizeof(address)) == 0);
+	thread_join_expect(acceptor, &acceptor);
+}
+
 /* A connection within the process, over a listener of its own, is a pair like any other. */
 static void expect_own_connection(void)
 {
@@ -684,6 +725,7 @@ int main(void)
 		{ "socket pair", test_socket_pair },
 		{ "socket pair options", test_socket_pair_options },
 		{ "connected socket", test_connected_socket },
+		{ "listening socket", test_listening_socket },
 		{ "own connection", test_own_connection },
 		{ "unconnected sockets", test_unconnected_sockets },
 		{ "replacements", test_replacements },
