@@ -37,74 +37,13 @@ void buffer_append_base64(struct buffer *b, const void *data, size_t size)
 
 static unsigned char digit_value(unsigned char c)
 {
-	static const unsigned char values[256] = { /* value + 1, so that 0 is "none" */
-		['A'] = 1,
-		2,
-		3,
-		4,
-		5,
-		6,
-		7,
-		8,
-		9,
-		10,
-		11,
-		12,
-		13,
-		14,
-		15,
-		16,
-		17,
-		18,
-		19,
-		20,
-		21,
-		22,
-		23,
-		24,
-		25,
-		26,
-		['a'] = 27,
-		28,
-		29,
-		30,
-		31,
-		32,
-		33,
-		34,
-		35,
-		36,
-		37,
-		38,
-		39,
-		40,
-		41,
-		42,
-		43,
-		44,
-		45,
-		46,
-		47,
-		48,
-		49,
-		50,
-		51,
-		52,
-		['0'] = 53,
-		54,
-		55,
-		56,
-		57,
-		58,
-		59,
-		60,
-		61,
-		62,
-		['+'] = 63,
-		['/'] = 64
-	};
-
-	return (unsigned char)(values[c] - 1);
+	if (c >= 'A' && c <= 'Z')
+		return (unsigned char)(c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (unsigned char)(c - 'a' + 26);
+	if (c >= '0' && c <= '9')
+		return (unsigned char)(c - '0' + 52);
+	return c == '+' ? 62 : c == '/' ? 63 : NOT_A_DIGIT;
 }
 
 /* Four characters into up to three bytes; `last` allows padding. Returns the bytes, or 0. */

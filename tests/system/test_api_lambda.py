@@ -848,3 +848,77 @@ def test_a_deploy_can_warm(daemon):
     assert daemon.request("POST", FUNCTIONS + "?warm=1", data=json.dumps(body)).status_code == 201
     wait_for(lambda: daemon.request("GET", "/polyvisor/stats").json()["functions"][0]["template_ready"])
     assert daemon.invoke("warmed", 1).headers["X-Polyvisor-Start"] in ("clone", "spare")
+
+
+# Limits of the machine.
+
+def test_a_full_disk_is_an_error_and_no_more(own_daemon, tmp_path):
+    state = tmp_path / "small"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "small", state], check=True)
+    try:
+        daemon = own_daemon(state=state)
+        create(daemon, "first")
+        assert daemon.invoke("first", 1).json() == 1
+        large = zip_with(("index.py", "handler = lambda e, c: 2"), ("x", os.urandom(8 << 20)))
+        status, error, message = refused(daemon, "POST", FUNCTIONS, create_request("large", large))
+        assert (status, error) == (500, "ServiceException") and "No space left" in message
+        assert names(daemon) == ["first"] and len(trees(daemon)) == 1
+        filler = state / "filler"
+        with pytest.raises(OSError), open(filler, "wb", buffering=0) as f:
+            while True:
+                f.write(bytes(4096))
+        failed = [daemon.request("POST", FUNCTIONS, data=json.dumps(create_request(f"f{i}", Description="d" * 250)))
+                  for i in range(40)]
+        assert failed[-1].status_code == 500 and failed[-1].json()["message"]
+        kept = {"first"} | {f"f{i}" for i, reply in enumerate(failed) if reply.status_code == 201}
+        assert set(names(daemon)) == kept
+        assert daemon.invoke("first", 1).json() == 1
+        filler.unlink()
+        create(daemon, "last")
+        daemon.kill()
+        daemon = own_daemon(state=state)
+        assert set(names(daemon)) == kept | {"last"}
+        assert daemon.invoke("last", 1).json() == 1
+        daemon.kill()
+    finally:
+        subprocess.run(["umount", "-l", state], check=False)
+
+
+def resident_megabytes(daemon):
+    with open(f"/proc/{daemon.pid}/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def test_large_requests_leave_no_memory_behind(own_daemon):
+    daemon = own_daemon()
+    create(daemon, "small")
+    large = create_request("large", zip_with(("index.py", "handler = lambda e, c: e"), ("x", os.urandom(30 << 20))))
+    text = b'"' + b"x" * (6 << 20 >> 1) + b'"'
+    for _ in range(3):
+        assert daemon.request("POST", FUNCTIONS, data=json.dumps(large)).status_code == 201
+        daemon.request("DELETE", FUNCTIONS + "/large")
+        for _ in range(5):
+            assert daemon.invoke("small", text).status_code == 200
+    time.sleep(0.5)
+    assert resident_megabytes(daemon) < 60
+
+
+def test_a_thousand_functions_are_listed_in_order(own_daemon):
+    """Created by many at once; the state is read again after a kill."""
+    import concurrent.futures
+    daemon = own_daemon()
+    session, code = requests.Session(), create_request("x")
+    count = 1000
+
+    def make(i):
+        return session.post(daemon.url + FUNCTIONS, data=json.dumps({**code, "FunctionName": f"n{i:05}"})).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(make, range(count))) == {201}
+    daemon.kill()
+    daemon.start()
+    pages = client(daemon).get_paginator("list_functions").paginate()
+    assert [f["FunctionName"] for p in pages for f in p["Functions"]] == [f"n{i:05}" for i in range(count)]
+    stats = daemon.request("GET", "/polyvisor/stats").json()["functions"]
+    assert [f["name"] for f in stats] == [f"n{i:05}" for i in range(count)]

@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 
-from conftest import FUNCTIONS
+from conftest import FUNCTIONS, Daemon
 from lambda_api import create
 
 INVOKE = f"{FUNCTIONS}/f/invocations"
@@ -219,7 +219,8 @@ def test_a_body_without_end_is_cut(echo):
 
 
 @pytest.mark.parametrize("body", [b"{", b"x", b"{}x", b'{"a":1,}', b"\xff", b'"\xc3"', b"[1",
-                                  b"nul", b"\xef\xbb\xbf{}", b" ", b"[" * 2000 + b"]" * 2000])
+                                  b"nul", b"\xef\xbb\xbf{}", b" ", b"[" * 2000 + b"]" * 2000],
+                         ids=range(11))
 def test_a_payload_that_is_no_json_is_refused(echo, body):
     reply = echo.invoke("f", body)
     assert reply.status_code == 400
@@ -435,3 +436,73 @@ def test_an_address_that_cannot_be_had_is_one_sentence(polyvisor, tmp_path, wher
     assert done.returncode != 0
     errors = [line for line in done.stderr.splitlines() if "error" in line or "isten" in line]
     assert len(errors) == 1 and said in errors[0]
+
+
+def test_the_end_fails_no_request(own_daemon):
+    """Clients that ask without a pause are told when their connection ends, and lose nothing."""
+    daemon = own_daemon()
+    create(daemon, "f", Handler=os.environ.get("POLYVISOR_ECHO", "index.handler"))
+    assert_served(daemon)
+    outcomes = []
+
+    def ask_until_told():
+        with Connection(daemon) as c:
+            for n in range(1000000):
+                c.send(request(str(n)))
+                reply = c.reply()
+                if reply is None or reply[0] != 200 or reply[2] != str(n).encode():
+                    outcomes.append(("lost", n, reply))
+                    return
+                if reply[1].get("connection") == "close":
+                    outcomes.append(("told", n, c.ended()))
+                    return
+
+    threads = [threading.Thread(target=ask_until_told) for _ in range(8)]
+    for t in threads:
+        t.start()
+    time.sleep(0.5)
+    assert daemon.stop() == 0
+    for t in threads:
+        t.join(20)
+    assert [(what, ended) for what, _, ended in outcomes] == [("told", True)] * 8, outcomes
+    assert all(n > 10 for _, n, _ in outcomes)
+
+
+def test_idle_connections_do_not_delay_the_end(own_daemon):
+    daemon = own_daemon()
+    with Connection(daemon) as idle, Connection(daemon) as begun:
+        begun.send(request()[:20])
+        idle.send(request(path="/healthz", method="GET"))
+        idle.reply()
+        started = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - started < 5
+        assert idle.ended()
+
+
+def test_more_connections_than_allowed_wait_for_their_turn(polyvisor, tmp_path):
+    """With 480 descriptors 120 connections are taken; the others wait in the backlog."""
+    limited = tmp_path / "limited"
+    limited.write_text(f'#!/bin/sh\nulimit -n 480\nexec {polyvisor} "$@"\n')
+    limited.chmod(0o755)
+    daemon = Daemon(tmp_path / "state")
+    daemon.program = limited
+    daemon.start()
+    connections = []
+    try:
+        connections += [Connection(daemon) for _ in range(151)]
+        last = connections.pop()
+        last.send(request(path="/healthz", method="GET"))
+        last.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            last.socket.recv(1)
+        last.socket.settimeout(10)
+        for _ in range(60):
+            connections.pop(0).__exit__()
+        assert last.socket.recv(12) == b"HTTP/1.1 200"
+        last.__exit__()
+    finally:
+        for c in connections:
+            c.__exit__()
+        assert daemon.answers()
+        daemon.kill()

@@ -135,8 +135,17 @@ void connection_expect_request(struct connection *connection)
 	connection_allow(connection, 0);
 	if (connection->half_closed)
 		connection_expect_end(connection);
+	/* A reply that was under way when the end began has not said that it was the last. */
 	if (connection->front->draining)
-		connection_shut(connection);
+		connection_drain(connection, connection->front->drained_at);
+}
+
+void connection_drain(struct connection *connection, usec_t at)
+{
+	if (connection->busy)
+		return;
+	connection->deadline = at;
+	connection_schedule_sweep(connection->front, at + 1);
 }
 
 void connection_shut(struct connection *connection)

@@ -46,5 +46,8 @@ void connection_expect_reading(struct connection *connection, size_t size);
 /* The request is done, the next may come. */
 void connection_expect_request(struct connection *connection);
 
+/* Ends it at that time, unless a request has come by then: that one is answered first. */
+void connection_drain(struct connection *connection, usec_t at);
+
 /* Ends the connection: libmicrohttpd notices that the socket was shut down. */
 void connection_shut(struct connection *connection);

@@ -21,6 +21,8 @@
 #define CONNECTION_MEMORY (32 * 1024)
 
 #define COLLECT_INTERVAL (30 * USEC_PER_SEC)
+/* For requests that idle connections have on their way: they are told that it was the last. */
+#define DRAIN_GRACE (500 * USEC_PER_MSEC)
 #define FAREWELL_TURNS 100 /* to send what is left when the front ends */
 
 static void front_timer(struct loop_timer *timer);
@@ -158,15 +160,16 @@ void front_drain(struct front *front)
 	if (front->draining)
 		return;
 	front->draining = true;
+	front->drained_at = usec_monotonic() + DRAIN_GRACE;
 	listener_close(front);
 	list_for_each (connection, &front->connections, link)
-		if (!connection->busy)
-			connection_shut(connection);
+		connection_drain(connection, front->drained_at);
 }
 
 bool front_is_idle(const struct front *front)
 {
-	return list_empty(&front->requests);
+	return list_empty(&front->requests) &&
+	       (list_empty(&front->connections) || usec_monotonic() > front->drained_at);
 }
 
 static void collect_work(struct job *job)

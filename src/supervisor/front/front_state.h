@@ -48,6 +48,7 @@ struct front {
 	bool collecting;
 	struct loop_timer collect_timer;
 	bool draining;
+	usec_t drained_at; /* when connections without a request are ended */
 };
 
 /* Lets the daemon look at its connections at the end of this turn of the loop. */
