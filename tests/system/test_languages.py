@@ -57,9 +57,9 @@ BAD = [
     Bad("a reply that is no JSON", "unserialisable", {}, ("marshal",)),
     Bad("an exit", "exit", {}, ("Runtime.ExitError",), "exit status 3"),
     Bad("an orderly exit", "exit", {"status": 0}, ("Runtime.ExitError",), "exited"),
-    Bad("a crash", "crash", {}, ("Runtime.ExitError",), "signal"),
+    Bad("a crash", "crash", {}, ("Runtime.ExitError",), "Runtime exited with error"),
     Bad("an endless loop", "loop", {}, ("Sandbox.Timedout",), "Task timed out after 2.00 seconds"),
-    Bad("a reply above 6 MiB", "large", {"size": 7 * MIB}, ("Function.ResponseSizeTooLarge",), "maximum allowed payload"),
+    Bad("a reply above 6 MiB", "large", {"size": 7 * MIB}, ("Function.ResponseSizeTooLarge",), "6291456"),
     Bad("a closed channel", "close", {}, ("Runtime.ExitError",)),
     Bad("garbage in the channel", "garbage", {}, ("Runtime.ExitError",), "malformed"),
 ]
@@ -221,7 +221,7 @@ INIT_ERRORS = [
     ("a missing module", None, ("Runtime.ImportModuleError", "java.lang.ClassNotFoundException")),
     ("a missing handler", "", ("Runtime.HandlerNotFound", "java.lang.NoSuchMethodException", "Runtime.ImportModuleError",
                                "java.lang.ClassNotFoundException")),
-    ("code that does not compile", "broken", ("Runtime.UserCodeSyntaxError", "java.lang.ClassFormatError",
+    ("code that does not compile", "broken", ("Runtime.UserCodeSyntaxError", "java.lang.ClassFormatError", "java.lang.UnsupportedClassVersionError",
                                               "Runtime.ImportModuleError")),
 ]
 
