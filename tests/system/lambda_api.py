@@ -61,7 +61,8 @@ def archive(files=None, **more):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as z:
         for name, content in {**({"index.py": HANDLER} if files is None else files), **more}.items():
-            z.writestr(name, content)
+            # Without a time of its own, so that the same files are the same archive.
+            z.writestr(zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0)), content)
     return data.getvalue()
 
 

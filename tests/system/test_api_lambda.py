@@ -170,6 +170,34 @@ def test_unused_code_is_removed(own_daemon):
         time.sleep(0.2)
 
 
+def test_what_runs_keeps_its_code_through_an_update(own_daemon):
+    """An invocation that needs a file of its old code after the update, and after the collection."""
+    daemon = own_daemon()
+    create(daemon, "old", archive({"late.py": "value = 'old'", "index.py": """
+import time
+def handler(event, context):
+    time.sleep(event)
+    import late
+    return late.value
+"""}))
+    assert daemon.invoke("old", 0).json() == "old"
+    daemon.request("PUT", f"{FUNCTIONS}/old/configuration", data=b'{"MemorySize": 256}')
+    replies = []
+    thread = threading.Thread(target=lambda: replies.append(daemon.invoke("old", 2).json()))
+    thread.start()
+    time.sleep(0.5)
+    client(daemon).update_function_code(FunctionName="old", ZipFile=archive({"index.py": "handler = lambda e, c: 'new'"}))
+    for i in range(3):  # each change collects what is unused
+        create(daemon, f"other{i}")
+    assert daemon.invoke("old", 0).json() == "new"
+    thread.join()
+    assert replies == ["old"]
+    deadline = time.monotonic() + 60
+    while len(trees(daemon)) > 2:
+        assert time.monotonic() < deadline, trees(daemon)
+        time.sleep(0.2)
+
+
 # What is refused, and how.
 
 @pytest.mark.parametrize("method,path", [

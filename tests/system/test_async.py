@@ -117,9 +117,9 @@ def test_many_at_once_are_all_run(harness):
 def test_many_that_wait_start_at_the_next_start(harness):
     function(harness, "throttle", "many")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: harness.send("many", i), range(700)))
+        list(pool.map(lambda i: harness.send("many", i), range(300)))
     harness.kill()
-    assert len(harness.stored()) == 700
+    assert len(harness.stored()) == 300
     harness.start()
     client(harness).update_function_configuration(FunctionName="many", Handler="fake.echo")
     wait_for(lambda: not harness.stored())
