@@ -18,8 +18,8 @@
 
 static pv_handle *guest;
 
-/* A template rehearses what its clones will do, while there is nobody yet to do it for. */
-static bool rehearsing = true;
+/* A template rehearses what its clones will do, before there is anybody to do it for. */
+static bool rehearsing;
 
 /* Turns a fault into an exception; the outcomes of a call pass through. */
 static int check(JNIEnv *env, int r)
@@ -51,24 +51,29 @@ static jboolean open_guest(JNIEnv *env, jclass class, jstring version)
 	const char *role = getenv("POLYVISOR_ROLE");
 
 	(void)class;
-	rehearsing = role && strcmp(role, "template") == 0;
 	if (check(env, pv_open(&guest)) == 0)
 		check(env, pv_set_runtime_version(guest, text));
 	(*env)->ReleaseStringUTFChars(env, version, text);
-	return rehearsing;
+	return role && strcmp(role, "template") == 0;
+}
+
+static void rehearse(JNIEnv *env, jclass class, jboolean begin)
+{
+	(void)env, (void)class;
+	rehearsing = begin;
 }
 
 static void park(JNIEnv *env, jclass class)
 {
 	(void)class;
-	rehearsing = false;
-	check(env, pv_template(guest));
+	if (!rehearsing)
+		check(env, pv_template(guest));
 }
 
 static jboolean is_clone(JNIEnv *env, jclass class)
 {
 	(void)env, (void)class;
-	return pv_is_clone(guest) == 1;
+	return rehearsing || pv_is_clone(guest) == 1;
 }
 
 /* What an attribute of the function or of the invocation says; the names are our own, and short. */
@@ -102,6 +107,8 @@ static jbyteArray next(JNIEnv *env, jclass class)
 	size_t size;
 
 	(void)class;
+	if (rehearsing)
+		return NULL;
 	return check(env, pv_next(guest, &event, &size)) == 0 ? to_java(env, event, size) : NULL;
 }
 
@@ -154,12 +161,16 @@ static void note(JNIEnv *env, jclass class, jstring sentence)
 
 static void fill_random(JNIEnv *env, jclass class, jbyteArray array)
 {
-	jbyte *data = (*env)->GetByteArrayElements(env, array, NULL);
+	jsize size = (*env)->GetArrayLength(env, array), part;
+	unsigned char data[256];
 
 	(void)class;
-	check(env, data ? pv_random(data, (size_t)(*env)->GetArrayLength(env, array)) : -ENOMEM);
-	if (data)
-		(*env)->ReleaseByteArrayElements(env, array, data, 0);
+	for (jsize done = 0; done < size; done += part) {
+		part = size - done < (jsize)sizeof(data) ? size - done : (jsize)sizeof(data);
+		if (check(env, pv_random(data, (size_t)part)) != 0)
+			return;
+		(*env)->SetByteArrayRegion(env, array, done, part, (jbyte *)data);
+	}
 }
 
 static void reap(JNIEnv *env, jclass class, jintArray known)
@@ -208,6 +219,7 @@ static void set_long(JNIEnv *env, jclass class, jobject object, jstring name, jl
 
 static const JNINativeMethod METHODS[] = {
 	{ "open", "(Ljava/lang/String;)Z", open_guest },
+	{ "rehearse", "(Z)V", rehearse },
 	{ "template", "()V", park },
 	{ "isClone", "()Z", is_clone },
 	{ "attribute", "(ZLjava/lang/String;)[B", attribute },

@@ -35,10 +35,10 @@ final class Adapter {
 				Warm.up();
 				System.gc();
 			}
+			Uniqueness.survey();
 			Guest.template();
 			Handler handler = becomeFunction();
 			if (handler != null) {
-				Guest.template();
 				serve(handler);
 				status = 0;
 			}
@@ -81,22 +81,22 @@ final class Adapter {
 		}
 	}
 
-	private static void serve(Handler handler) throws Throwable {
-		Throwable broken = restore(Guest.isClone());
+	/* Waits as the function template; goes on in each isolate. */
+	static void serve(Handler handler) throws Throwable {
+		Uniqueness.survey();
+		Guest.template();
+		Throwable broken = Guest.isClone() ? restore() : null;
 		byte[] event;
 		while ((event = Guest.next()) != null && answer(handler, event, broken)) {
 			continue;
 		}
 	}
 
-	/* In an isolate, before its first event; returns what its hooks threw. */
-	static Throwable restore(boolean isClone) {
+	/* Returns what hooks threw. */
+	private static Throwable restore() {
 		try {
-			Invocation.identify();
-			if (isClone) {
-				Uniqueness.renew();
-				Core.getGlobalContext().afterRestore(null);
-			}
+			Uniqueness.renew();
+			Core.getGlobalContext().afterRestore(null);
 			return null;
 		} catch (Throwable e) {
 			return e;

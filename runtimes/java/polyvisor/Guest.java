@@ -14,6 +14,7 @@ final class Guest {
 
 	/* Whether this process is to be a template. */
 	static native boolean open(String version);
+	static native void rehearse(boolean begin);
 	static native void template();
 	static native boolean isClone();
 	static native byte[] warmup(int index);

@@ -13,7 +13,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 final class Invocation implements Context {
-	private static final String[] OF_FUNCTION = {"name", "version", "memory_mb", "log_group", "log_stream"};
+	private static final String[] OF_FUNCTION = {"name", "version", "memory_mb", "log_group"};
 	private static final String[] OF_INVOCATION = {"request_id", "deadline_ms", "arn", "client_context", "identity",
 			"tenant_id", "trace_id"};
 	private static final Map<String, String> FUNCTION = new HashMap<>();
@@ -24,6 +24,8 @@ final class Invocation implements Context {
 		for (String each : OF_INVOCATION) {
 			attributes.put(each, Guest.invocation(each));
 		}
+		/* The only one that a launch may change. */
+		attributes.put("log_stream", Guest.function("log_stream"));
 		Log.requestId = getAwsRequestId();
 		/* Where tracing libraries look for it. */
 		if (getXrayTraceId() != null) {

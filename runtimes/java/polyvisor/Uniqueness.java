@@ -9,11 +9,13 @@ package polyvisor;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.lang.invoke.VarHandle;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
 import java.nio.ByteBuffer;
 import java.security.Security;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -28,7 +30,10 @@ final class Uniqueness {
 	private static final List<AtomicLong> SEEDERS = new ArrayList<>();
 	private static final List<Random> GENERATORS = new ArrayList<>();
 	private static final int[] NONE = {};
+	private static final int THREADS_MARGIN = 16;
 	private static ThreadGroup everyThread = Thread.currentThread().getThreadGroup();
+	private static Thread[] threads;
+	private static VarHandle threadSeed;
 	private static Class<?> processes;
 	private static MethodHandle notInitialised, startOf;
 	private static Map<?, ?> children;
@@ -53,6 +58,7 @@ final class Uniqueness {
 				}
 			}
 		}
+		threadSeed = LOOKUP.findVarHandle(Thread.class, "threadLocalRandomSeed", long.class);
 		while (everyThread.getParent() != null) {
 			everyThread = everyThread.getParent();
 		}
@@ -63,11 +69,15 @@ final class Uniqueness {
 				.bindTo(LOOKUP.findStatic(unsafe, "getUnsafe", MethodType.methodType(unsafe)).invoke()).bindTo(processes);
 	}
 
+	/* Before a template is parked: the threads that its clones will have. */
+	static void survey() {
+		Thread[] found = new Thread[everyThread.activeCount() + THREADS_MARGIN];
+		threads = Arrays.copyOf(found, everyThread.enumerate(found));
+	}
+
 	/* In every clone. */
 	static void renew() throws Throwable {
-		Thread[] threads = new Thread[everyThread.activeCount() + 8];
-		int count = everyThread.enumerate(threads);
-		ByteBuffer fresh = ByteBuffer.allocate(Long.BYTES * (SEEDERS.size() + GENERATORS.size() + count));
+		ByteBuffer fresh = ByteBuffer.allocate(Long.BYTES * (SEEDERS.size() + GENERATORS.size() + threads.length));
 		Guest.random(fresh.array());
 		for (AtomicLong each : SEEDERS) {
 			each.set(fresh.getLong());
@@ -75,8 +85,8 @@ final class Uniqueness {
 		for (Random each : GENERATORS) {
 			each.setSeed(fresh.getLong());
 		}
-		for (int i = 0; i < count; i++) {
-			Guest.setLong(threads[i], "threadLocalRandomSeed", fresh.getLong());
+		for (Thread each : threads) {
+			threadSeed.set(each, fresh.getLong());
 		}
 		if (processesUsed()) {
 			long pid = Guest.pid();
