@@ -12,6 +12,7 @@ const { named } = require('./handler.js');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const TOO_LARGE = 2;
+const WARM_UP_MS = 60000;
 const TEXT_MAX = 100000; /* characters of an error's message, and of its trace */
 const LEVELS = { trace: 'TRACE', debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN',
 	error: 'ERROR', fatal: 'FATAL' };
@@ -76,13 +77,14 @@ globalThis.awslambda = {
 	},
 };
 
+/* A warm-up event is no invocation, and gets what a handler can live with. */
 function makeContext(succeed, fail) {
 	const parsed = (name) => invocation(name) && JSON.parse(invocation(name));
-	const deadline = Number(invocation('deadline_ms'));
+	const deadline = Number(invocation('deadline_ms') ?? Date.now() + WARM_UP_MS);
 	return {
 		callbackWaitsForEmptyEventLoop: true,
-		awsRequestId: invocation('request_id'),
-		invokedFunctionArn: invocation('arn'),
+		awsRequestId: current.requestId,
+		invokedFunctionArn: invocation('arn') ?? attribute('arn'),
 		functionName: attribute('name'),
 		functionVersion: attribute('version'),
 		memoryLimitInMB: attribute('memory_mb'),
@@ -148,7 +150,7 @@ async function invoke(handler, text, sink) {
 		process.env._X_AMZN_TRACE_ID = trace;
 	else
 		delete process.env._X_AMZN_TRACE_ID;
-	current.requestId = invocation('request_id');
+	current.requestId = invocation('request_id') ?? 'warm-up';
 	try {
 		const event = parse(text);
 		const result = await new Promise((succeed, fail) =>

@@ -35,10 +35,11 @@ function abort(error, title, status) {
 	current.title = title;
 	if (current.fail) {
 		current.fail(error);
-		return setImmediate(process.exit, status);
+		setImmediate(process.exit, status);
+	} else {
+		report(error, title, serving ? () => {} : pv.initFailed);
+		process.exit(status);
 	}
-	report(error, title, serving ? () => {} : pv.initFailed);
-	process.exit(status);
 }
 process.on('uncaughtException', (error) => abort(error, 'Uncaught Exception', 129));
 process.on('unhandledRejection', (reason) => abort(named('Runtime.UnhandledPromiseRejection',
@@ -119,11 +120,15 @@ async function main() {
 	if (cloned)
 		await warm();
 	await park(false);
-	const handler = await become();
+	let handler = await become();
 	await warmUp(handler);
 	await park(true);
-	for (const hook of cloned ? after : [])
-		await hook();
+	try {
+		for (const hook of cloned ? after : [])
+			await hook();
+	} catch (error) {
+		handler = () => abort(error, 'Restore Error', 1);
+	}
 	await serve(handler, supervisor);
 	process.exit(0);
 }

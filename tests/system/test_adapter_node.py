@@ -717,10 +717,20 @@ def test_a_hook_that_fails_ends_what_it_belongs_to(runtime, tmp_path):
     with pytest.raises(fake.InitFailed, match="RangeError.*in a hook"):
         runtime.become(task_root=tmp_path, environment={"WHICH": "registerBeforeSnapshot"})
     with runtime.become(task_root=tmp_path, environment={"WHICH": "registerAfterRestore"}) as function:
-        isolate = function.launch(wait=False)
-        isolate.hello()
+        isolate = function.launch()
+        failure = isolate.invoke({})
+        assert failure.type == "FAIL" and trace_free(failure) == ("RangeError", "in a hook")
         assert isolate.wait() == 1
-        assert "in a hook" in isolate.log()
+
+
+def test_a_warm_up_event_has_a_context(runtime, tmp_path):
+    (tmp_path / "app.js").write_text("""
+        let warm;
+        exports.handler = async (event, context) => warm ??= { ...context, left: context.getRemainingTimeInMillis() };""")
+    with runtime.become(task_root=tmp_path, warmup=["{}"]) as function, function.launch() as isolate:
+        context = isolate.invoke({}).json()
+        assert context["awsRequestId"] == "warm-up" and context["left"] > 1000
+        assert context["invokedFunctionArn"].endswith(":function:test")
 
 
 def test_a_warm_up_event_that_fails_is_noted(runtime, tmp_path):
