@@ -5,6 +5,7 @@
 with POLYVISOR_BUILD naming the build directory where it is not build/.
 """
 
+import base64
 import json
 import re
 import socket
@@ -360,6 +361,16 @@ def test_the_surroundings_are_the_function_s(functions, tmp_path):
         assert found["cwd"] == found["env"]["LAMBDA_TASK_ROOT"]
         assert not {"POLYVISOR_FD", "LD_PRELOAD"} & found["env"].keys()
         assert "_X_AMZN_TRACE_ID" not in isolate.invoke({}).json()["env"]
+
+
+def test_source_maps_are_followed_where_asked_for(functions):
+    source_map = base64.b64encode(json.dumps({
+        "version": 3, "sources": ["original.ts"], "names": [], "mappings": "AAAA"}).encode()).decode()
+    files = {"app.js": "exports.handler = async () => { throw new Error('mapped'); };\n"
+                       f"//# sourceMappingURL=data:application/json;base64,{source_map}"}
+    for environment, found in ({"NODE_OPTIONS": "--enable-source-maps"}, True), ({}, False):
+        with functions.isolate("app.handler", files, environment=environment) as isolate:
+            assert ("original.ts" in str(isolate.invoke({}).json()["trace"])) == found
 
 
 def test_many_invocations_neither_deepen_the_stack_nor_lose_one(functions):
@@ -740,6 +751,16 @@ def test_a_warm_up_event_that_fails_is_noted(runtime, tmp_path):
         assert len(function.notes) == 1 and "cold" in function.notes[0]
         with function.launch() as isolate:
             assert isolate.invoke({}).json() == 1
+
+
+def test_a_function_that_keeps_much_is_cloned_with_it(runtime, tmp_path):
+    (tmp_path / "app.js").write_text("""
+        const kept = Array.from({ length: 300000 }, (_, n) => ({ n, text: 'n' + n }));
+        exports.handler = async () => kept.every(({ n, text }) => text === 'n' + n) && kept.length;""")
+    with runtime.become(task_root=tmp_path) as function:
+        for _ in range(3):
+            with function.launch() as isolate:
+                assert isolate.invoke({}).json() == 300000
 
 
 def test_a_timer_of_the_template_fires_in_each_isolate(runtime, tmp_path):
