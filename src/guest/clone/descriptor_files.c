@@ -18,14 +18,22 @@
 #define FLAGS_KEPT                                                                                 \
 	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME | O_DIRECTORY)
 
-static int file_open(const struct descriptor *d)
+static int file_open_under(const char *process, const struct descriptor *d)
 {
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", d->number);
+	snprintf(path, sizeof(path), "/proc/%s/fd/%d", process, d->number);
 	fd = open(path, (d->status & FLAGS_KEPT) | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+/* The shorter path is the faster one, but leads nowhere when the first thread has ended. */
+static int file_open(const struct descriptor *d)
+{
+	int fd = file_open_under("self", d);
+
+	return fd == -ENOENT ? file_open_under("thread-self", d) : fd;
 }
 
 /* What cannot be opened a second time (another user's, a lease) is found out here, not in a clone.

@@ -312,12 +312,38 @@ static int remake_one(const struct descriptor *d)
 	return dup3(first->number, d->number, d->close_on_exec ? O_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
+/* A file is opened again through its old descriptor. */
+static bool can_close(const struct descriptor *d)
+{
+	return d->first->kind && d->first->kind != &file_kind && !d->replaced;
+}
+
+/*
+ * Closes all that will be made again. New descriptors get the lowest free number, and are made in
+ * ascending order, so that most of them come where they belong and need no dup3() and close().
+ */
+static void close_all(const struct survey *s)
+{
+	size_t end;
+
+	for (size_t i = 0; i < s->count; i = max_of(end, i + 1)) {
+		const struct descriptor *run = &s->all[i];
+
+		for (end = i; end < s->count && can_close(&s->all[end]); end++)
+			if (s->all[end].number != run->number + (int)(end - i))
+				break;
+		if (end > i)
+			close_range((unsigned)run->number, (unsigned)s->all[end - 1].number, 0);
+	}
+}
+
 int clone_remake_descriptors(struct clone_template *t, const struct clone_descriptor *replacements,
 	size_t count, int *ret_failed_fd)
 {
 	struct survey *s = t->survey;
 	int failed = -1, r = replace_all(s, replacements, count, &failed);
 
+	close_all(s);
 	for (size_t i = 0; i < s->count && r == 0; i++) {
 		failed = s->all[i].number;
 		r = remake_one(&s->all[i]);

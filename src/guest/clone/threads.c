@@ -185,11 +185,12 @@ static void signals_requeue(uint64_t pending)
 
 void thread_become(const struct clone_template *t, const struct thread *thread)
 {
-	pid_t tid = (pid_t)raw_syscall(SYS_gettid);
+	bool libc_is_wrong = thread->libc_tid && thread->libc_tid != thread->tid_address;
 
-	if (thread->libc_tid && thread->libc_tid != thread->tid_address)
-		*thread->libc_tid = tid;
-	mutexes_own(thread, tid);
+	if (libc_is_wrong)
+		*thread->libc_tid = (pid_t)raw_syscall(SYS_gettid);
+	if (thread->owners)
+		mutexes_own(thread, (pid_t)raw_syscall(SYS_gettid));
 	if (thread->robust_list)
 		raw_syscall(SYS_set_robust_list, thread->robust_list, thread->robust_size);
 	if (thread->has_rseq)
