@@ -5,27 +5,20 @@ import java.lang.invoke.MethodHandles;
 import java.nio.charset.StandardCharsets;
 
 final class Guest {
+	static final int REPLY = 0, FAIL = 1, INIT_FAILED = 2, NOTE = 3;
+
 	static {
 		System.load(System.getProperty("polyvisor.runtime") + "/libpolyvisor-java.so");
 	}
 
-	private Guest() {
-	}
-
-	/* Whether this process is to be a template. */
 	static native boolean open(String version);
 	static native void rehearse(boolean begin);
-	static native void template();
-	static native boolean isClone();
+	static native boolean template();
 	static native byte[] warmup(int index);
 	static native byte[] next();
-	static native boolean reply(byte[] data, int size, boolean last);
-	static native boolean fail(boolean atInit, String type, byte[] json);
-	static native void note(String sentence);
+	static native boolean send(int what, String type, byte[] data);
 	static native void random(byte[] data);
 	static native void reap(int[] known);
-	static native long pid();
-	static native void setLong(Object object, String field, long value);
 	static native MethodHandles.Lookup trustedLookup();
 	private static native byte[] attribute(boolean ofInvocation, String name);
 

@@ -7,12 +7,7 @@ package polyvisor;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
-import java.security.NoSuchAlgorithmException;
-import java.security.Provider;
-import java.security.ProviderException;
-import java.security.SecureRandom;
-import java.security.SecureRandomParameters;
-import java.security.SecureRandomSpi;
+import java.security.*;
 import java.util.List;
 import java.util.Map;
 
@@ -68,19 +63,20 @@ final class KernelRandom extends SecureRandomSpi {
 	}
 
 	@Override
-	protected void engineNextBytes(byte[] bytes, SecureRandomParameters parameters) {
-		engineNextBytes(bytes);
-	}
-
-	@Override
 	protected byte[] engineGenerateSeed(int size) {
 		byte[] seed = new byte[size];
 		Guest.random(seed);
 		return seed;
 	}
 
+	/* A DRBG has these two as well. */
+
+	@Override
+	protected void engineNextBytes(byte[] bytes, SecureRandomParameters parameters) {
+		engineNextBytes(bytes);
+	}
+
 	@Override
 	protected void engineReseed(SecureRandomParameters parameters) {
-		/* The kernel does. */
 	}
 }

@@ -3,7 +3,6 @@ package polyvisor;
 
 import com.amazonaws.services.lambda.runtime.LambdaLogger;
 import com.amazonaws.services.lambda.runtime.logging.LogLevel;
-
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -26,11 +25,6 @@ final class Log implements LambdaLogger {
 	}
 
 	@Override
-	public void log(String message) {
-		log(message, LogLevel.UNDEFINED);
-	}
-
-	@Override
 	public void log(byte[] message) {
 		log(message, LogLevel.UNDEFINED);
 	}
@@ -41,12 +35,17 @@ final class Log implements LambdaLogger {
 	}
 
 	@Override
+	public void log(String message) {
+		log(message, LogLevel.UNDEFINED);
+	}
+
+	@Override
 	public void log(String message, LogLevel level) {
 		if (level != LogLevel.UNDEFINED && level.compareTo(lowest) < 0) {
 			return;
 		}
 		String line = json ? record(message, level) : level == LogLevel.UNDEFINED ? message : "[" + level + "] " + message;
-		out.print(line == null || line.endsWith("\n") ? line : line + "\n");
+		out.print(String.valueOf(line).endsWith("\n") ? line : line + "\n");
 	}
 
 	private static String record(String message, LogLevel level) {

@@ -6,20 +6,12 @@
  */
 package polyvisor;
 
-import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
-import java.lang.invoke.VarHandle;
+import java.lang.invoke.*;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
 import java.nio.ByteBuffer;
 import java.security.Security;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Collections;
-import java.util.List;
-import java.util.Map;
-import java.util.Random;
+import java.util.*;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
@@ -35,38 +27,43 @@ final class Uniqueness {
 	private static Thread[] threads;
 	private static VarHandle threadSeed;
 	private static Class<?> processes;
-	private static MethodHandle notInitialised, startOf;
+	private static MethodHandle notInitialised;
 	private static Map<?, ?> children;
-
-	private Uniqueness() {
-	}
 
 	/* In the runtime template: makes and finds all that renew() will seed. */
 	static void prepare() throws Throwable {
 		KernelRandom.install(Security.getProvider("SUN"), LOOKUP);
 		Collections.shuffle(new ArrayList<>(List.of(1, 2)));
-		List<Class<?>> keepers = new ArrayList<>(List.of(Random.class, ThreadLocalRandom.class, Collections.class,
-				Class.forName("java.lang.Math$RandomNumberGeneratorHolder"),
-				Class.forName("java.lang.StrictMath$RandomNumberGeneratorHolder")));
-		RandomGeneratorFactory.all().forEach(f -> keepers.add(f.create().getClass()));
-		for (Class<?> each : keepers) {
-			for (Field field : each.getDeclaredFields()) {
-				if (field.getType() == AtomicLong.class && Modifier.isStatic(field.getModifiers())) {
-					SEEDERS.add((AtomicLong) LOOKUP.unreflectGetter(field).invoke());
-				} else if (field.getType() == Random.class) {
-					GENERATORS.add((Random) LOOKUP.unreflectGetter(field).invoke());
-				}
-			}
+		addSeeds(Random.class);
+		addSeeds(ThreadLocalRandom.class);
+		addSeeds(Collections.class);
+		addSeeds(Class.forName("java.lang.Math$RandomNumberGeneratorHolder"));
+		addSeeds(Class.forName("java.lang.StrictMath$RandomNumberGeneratorHolder"));
+		for (var each : RandomGeneratorFactory.all().toList()) {
+			addSeeds(each.create().getClass());
 		}
 		threadSeed = LOOKUP.findVarHandle(Thread.class, "threadLocalRandomSeed", long.class);
 		while (everyThread.getParent() != null) {
 			everyThread = everyThread.getParent();
 		}
 		processes = Class.forName("java.lang.ProcessHandleImpl", false, null);
-		startOf = LOOKUP.findStatic(processes, "isAlive0", MethodType.methodType(long.class, long.class));
+		notInitialised = unsafe("shouldBeInitialized", boolean.class, Class.class).bindTo(processes);
+	}
+
+	private static void addSeeds(Class<?> keeper) throws Throwable {
+		for (Field field : keeper.getDeclaredFields()) {
+			if (field.getType() == AtomicLong.class && Modifier.isStatic(field.getModifiers())) {
+				SEEDERS.add((AtomicLong) LOOKUP.unreflectGetter(field).invoke());
+			} else if (field.getType() == Random.class) {
+				GENERATORS.add((Random) LOOKUP.unreflectGetter(field).invoke());
+			}
+		}
+	}
+
+	private static MethodHandle unsafe(String name, Class<?> result, Class<?>... parameters) throws Throwable {
 		Class<?> unsafe = Class.forName("jdk.internal.misc.Unsafe");
-		notInitialised = LOOKUP.findVirtual(unsafe, "shouldBeInitialized", MethodType.methodType(boolean.class, Class.class))
-				.bindTo(LOOKUP.findStatic(unsafe, "getUnsafe", MethodType.methodType(unsafe)).invoke()).bindTo(processes);
+		return LOOKUP.findVirtual(unsafe, name, MethodType.methodType(result, parameters))
+				.bindTo(LOOKUP.findStatic(unsafe, "getUnsafe", MethodType.methodType(unsafe)).invoke());
 	}
 
 	/* Before a template is parked: the threads that its clones will have. */
@@ -89,14 +86,22 @@ final class Uniqueness {
 			threadSeed.set(each, fresh.getLong());
 		}
 		if (processesUsed()) {
-			long pid = Guest.pid();
-			Guest.setLong(ProcessHandle.current(), "pid", pid);
-			Guest.setLong(ProcessHandle.current(), "startTime", (long) startOf.invokeExact(pid));
+			renewProcess();
 		}
 	}
 
 	private static boolean processesUsed() throws Throwable {
 		return !(boolean) notInitialised.invokeExact();
+	}
+
+	/* ProcessHandle.current() is made once, and its fields are final. */
+	private static void renewProcess() throws Throwable {
+		MethodHandle offset = unsafe("objectFieldOffset", long.class, Class.class, String.class);
+		MethodHandle put = unsafe("putLong", void.class, Object.class, long.class, long.class);
+		Object pid = LOOKUP.findStatic(processes, "getCurrentPid0", MethodType.methodType(long.class)).invoke();
+		Object start = LOOKUP.findStatic(processes, "isAlive0", MethodType.methodType(long.class, long.class)).invoke(pid);
+		put.invoke(ProcessHandle.current(), offset.invoke(processes, "pid"), pid);
+		put.invoke(ProcessHandle.current(), offset.invoke(processes, "startTime"), start);
 	}
 
 	/* The children that Java's own threads wait for, to be left to them. */

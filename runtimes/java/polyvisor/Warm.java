@@ -18,21 +18,10 @@ public final class Warm {
 		private String name;
 		private List<Double> numbers;
 
-		public String getName() {
-			return name;
-		}
-
-		public void setName(String name) {
-			this.name = name;
-		}
-
-		public List<Double> getNumbers() {
-			return numbers;
-		}
-
-		public void setNumbers(List<Double> numbers) {
-			this.numbers = numbers;
-		}
+		public String getName() { return name; }
+		public void setName(String name) { this.name = name; }
+		public List<Double> getNumbers() { return numbers; }
+		public void setNumbers(List<Double> numbers) { this.numbers = numbers; }
 	}
 
 	public record Pair(long number, Bean bean) {
