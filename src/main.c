@@ -4,6 +4,7 @@
  */
 #include "base/macros.h"
 #include "cli/cli.h"
+#include "supervisor/host/features.h"
 #include "supervisor/store/unpack.h"
 #include "supervisor/supervisor.h"
 
@@ -15,7 +16,7 @@ struct part {
 };
 
 static const struct part parts[] = {
-	{ "serve", supervisor_main },
+	{ "serve", supervisor_main }, { "doctor", doctor_main },
 	{ UNPACK_COMMAND, unpack_main }, /* started by the supervisor only */
 };
 

@@ -12,10 +12,12 @@
 #include <string.h>
 
 enum option_kind {
-	OPTION_TEXT,   /* const char * */
-	OPTION_NUMBER, /* uint32_t */
-	OPTION_BYTES,  /* uint64_t, with K, M or G behind it */
-	OPTION_CHOICE, /* bool: the second of two words */
+	OPTION_TEXT,      /* const char * */
+	OPTION_NUMBER,    /* uint32_t */
+	OPTION_BYTES,     /* uint64_t, with K, M or G behind it */
+	OPTION_CHOICE,    /* bool: the second of two words */
+	OPTION_FLAG,      /* bool: given, without an argument */
+	OPTION_ISOLATION, /* words, see option_set_isolation() */
 };
 
 struct option_row {
@@ -31,8 +33,10 @@ struct option_row {
 static const struct option_row option_rows[] = {
 	{ "listen", "ADDR:PORT", "where to answer HTTP, or unix:PATH", "127.0.0.1:8480",
 		OPTION_TEXT, AT(listen), 0, 0, { NULL } },
-	{ "state", "DIR", "where functions are kept", "/var/lib/polyvisor", OPTION_TEXT, AT(state),
-		0, 0, { NULL } },
+	{ "state", "DIR",
+		"where functions are kept; default: /var/lib/polyvisor, or for an ordinary user "
+		"~/.local/state/polyvisor",
+		NULL, OPTION_TEXT, AT(state), 0, 0, { NULL } },
 	{ "runtimes", "DIR", "the language runtimes; default: beside the program", NULL,
 		OPTION_TEXT, AT(runtimes), 0, 0, { NULL } },
 	{ "library", "DIR", "where libpolyvisor.so is; default: beside the program", NULL,
@@ -45,12 +49,22 @@ static const struct option_row option_rows[] = {
 		AT(spares), 0, 1000, { NULL } },
 	{ "concurrency", "N", "isolates alive at once, all functions together", "4000",
 		OPTION_NUMBER, AT(concurrency), 1, 1000000, { NULL } },
-	{ "isolation", "function|request", "whether an isolate serves more than one request",
-		"function", OPTION_CHOICE, AT(isolation_request), 0, 0, { "function", "request" } },
+	{ "isolation", "function|request|strict,...",
+		"function or request: what an isolate serves; strict: refuse to start where the "
+		"kernel "
+		"lacks what `polyvisor doctor` calls strict",
+		"function", OPTION_ISOLATION, 0, 0, 0, { NULL } },
 	{ "launch", "clone|exec", "how isolates are made", "clone", OPTION_CHOICE, AT(launch_exec),
 		0, 0, { "clone", "exec" } },
 	{ "envelope", "on|off", "whether functions are confined; off only to measure what it costs",
 		"on", OPTION_CHOICE, AT(envelope_off), 0, 0, { "on", "off" } },
+	{ "network", "egress|none", "which network functions have by default", "egress",
+		OPTION_CHOICE, AT(network_none), 0, 0, { "egress", "none" } },
+	{ "egress-allow", "NETWORKS",
+		"private networks that functions may reach, as 10.1.0.0/16,...", NULL, OPTION_TEXT,
+		AT(egress_allow), 0, 0, { NULL } },
+	{ "allow-host-network", "", "functions may be given the machine's network (network=host)",
+		NULL, OPTION_FLAG, AT(allow_host_network), 0, 0, { NULL } },
 	{ "first-uid", "UID", "of the 65536 user ids for functions, when started by root", "100000",
 		OPTION_NUMBER, AT(first_uid), 1, 4000000000, { NULL } },
 	{ "warm", "NAMES", "runtimes whose template is made at start, or \"all\", or \"none\"",
@@ -101,6 +115,23 @@ static int parse_number(const char *text, bool units, uint64_t *ret)
 	return 0;
 }
 
+/* "request,strict" and the like. */
+static int option_set_isolation(struct options *options, const char *text)
+{
+	options->isolation_request = options->strict = false;
+	for (const char *p = text; *p; p += strcspn(p, ","), p += *p == ',') {
+		size_t size = strcspn(p, ",");
+
+		if (size == 7 && !strncmp(p, "request", size))
+			options->isolation_request = true;
+		else if (size == 6 && !strncmp(p, "strict", size))
+			options->strict = true;
+		else if (size != 8 || strncmp(p, "function", size))
+			return -EINVAL;
+	}
+	return *text ? 0 : -EINVAL;
+}
+
 static int option_set(const struct option_row *row, const char *text, struct options *options)
 {
 	void *at = (char *)options + row->offset;
@@ -121,9 +152,15 @@ static int option_set(const struct option_row *row, const char *text, struct opt
 		else if (r == 0)
 			*(uint32_t *)at = (uint32_t)number;
 		break;
+	case OPTION_ISOLATION:
+		r = option_set_isolation(options, text);
+		break;
 	case OPTION_CHOICE:
 		*(bool *)at = !strcmp(text, row->words[1]);
 		r = *(bool *)at || !strcmp(text, row->words[0]) ? 0 : -EINVAL;
+		break;
+	case OPTION_FLAG:
+		*(bool *)at = true;
 		break;
 	}
 	return r;
@@ -158,7 +195,9 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_exit)
 	int index, c;
 
 	for (size_t i = 0; i < array_size(option_rows); i++)
-		longs[i] = (struct option){ option_rows[i].name, required_argument, NULL, 1 };
+		longs[i] = (struct option){ option_rows[i].name,
+			option_rows[i].kind == OPTION_FLAG ? no_argument : required_argument, NULL,
+			1 };
 	longs[array_size(option_rows)] = (struct option){ "help", no_argument, NULL, 'h' };
 	options_preset(ret);
 	optind = 1;

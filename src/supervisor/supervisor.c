@@ -6,7 +6,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/front/front.h"
+#include "supervisor/host/features.h"
+#include "supervisor/host/rootless.h"
 #include "supervisor/launch/manifest.h"
+#include "supervisor/launch/network.h"
 #include "supervisor/launch/processes.h"
 #include "supervisor/launch/runtime.h"
 #include "supervisor/launch/system_calls.h"
@@ -38,7 +41,7 @@
 struct daemon {
 	struct supervisor s;
 	struct root_spec root;
-	char mount_point[PATH_MAX], runtimes[PATH_MAX], library[PATH_MAX];
+	char mount_point[PATH_MAX], runtimes[PATH_MAX], library[PATH_MAX], state[PATH_MAX];
 	struct loop_source signals;
 	struct loop_timer drain;
 	usec_t drain_until;
@@ -76,6 +79,21 @@ static void daemon_find_files(struct daemon *d)
 	o->library = d->library;
 	d->root.runtimes = d->runtimes;
 	d->root.library = d->library;
+}
+
+static void daemon_find_state(struct daemon *d)
+{
+	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (d->s.options.state)
+		return;
+	if (geteuid() == 0)
+		snprintf(d->state, sizeof(d->state), "/var/lib/polyvisor");
+	else if (base && *base)
+		snprintf(d->state, sizeof(d->state), "%s/polyvisor", base);
+	else
+		snprintf(d->state, sizeof(d->state), "%s/.local/state/polyvisor", home ? home : "");
+	d->s.options.state = d->state;
 }
 
 static int daemon_make_mount_point(struct daemon *d, struct err *e)
@@ -201,12 +219,60 @@ static int supervisor_load_functions(struct supervisor *s, struct err *e)
 	return r;
 }
 
+static int supervisor_start_network(struct supervisor *s, struct err *e)
+{
+	const struct network_options options = {
+		.egress = !s->options.network_none && !s->options.envelope_off,
+		.host = s->options.allow_host_network,
+		.allowed = s->options.egress_allow,
+	};
+
+	return network_new(s->loop, s->processes, &options, &s->network, e);
+}
+
+/* Says once what is weaker here than it could be; in strict mode that ends the start. */
+static int daemon_check_features(struct daemon *d, struct err *e)
+{
+	size_t count;
+	const struct feature *features = features_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		char detail[128] = "";
+		enum feature_state state = features[i].probe(detail, sizeof(detail));
+
+		if (state == FEATURE_PRESENT || features[i].need == FEATURE_USEFUL)
+			continue;
+		if (state == FEATURE_ABSENT && features[i].need == FEATURE_STRICT &&
+			d->s.options.strict)
+			return err_set(e, -ENOTSUP,
+				"strict isolation needs %s, without which %s; see `polyvisor "
+				"doctor`",
+				features[i].name, features[i].without);
+		log_warning("weaker here: %s%s%s%s: %s", features[i].name, *detail ? " (" : "",
+			detail, *detail ? ")" : "", features[i].without);
+	}
+	return 0;
+}
+
+static int daemon_become_rootless(struct daemon *d, struct err *e)
+{
+	if (geteuid() == 0)
+		return 0;
+	d->s.rootless = true;
+	return rootless_enter(e);
+}
+
 /* The order matters: the spawner is forked while there is one thread and little memory. */
 static int daemon_start(struct daemon *d, struct err *e)
 {
 	struct supervisor *s = &d->s;
 	int r;
 
+	r = daemon_check_features(d, e);
+	if (r == 0)
+		r = daemon_become_rootless(d, e);
+	if (r < 0)
+		return r;
 	r = loop_new(&s->loop);
 	if (r < 0)
 		return err_errno(e, r, "cannot make the event loop");
@@ -226,6 +292,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	runtimes_attach(s->runtimes, s->loop, s->processes);
+	r = supervisor_start_network(s, e);
+	if (r < 0)
+		return r;
 	r = worker_new(s->loop, &s->worker);
 	if (r == 0)
 		r = registry_new(s, &s->registry);
@@ -246,6 +315,7 @@ static void daemon_stop(struct daemon *d)
 		worker_flush(s->worker);
 	s->registry = registry_free(s->registry);
 	s->runtimes = runtimes_free(s->runtimes);
+	s->network = network_free(s->network);
 	s->worker = worker_free(s->worker);
 	s->processes = processes_free(s->processes);
 	s->store = store_free(s->store);
@@ -306,6 +376,7 @@ int supervisor_main(int argc, char **argv)
 	d.signals.fd = d.s.system_calls = -1;
 	raise_descriptor_limit();
 	daemon_find_files(&d);
+	daemon_find_state(&d);
 	r = daemon_start(&d, &e);
 	if (r == 0) {
 		log_info("serving at %s, state in %s", front_address(d.s.front), d.s.options.state);

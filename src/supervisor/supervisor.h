@@ -13,6 +13,7 @@
 
 struct front;
 struct loop;
+struct network;
 struct registry;
 struct runtimes;
 struct scheduler;
@@ -31,9 +32,13 @@ struct options {
 	uint32_t spares;        /* default of the functions */
 	uint32_t concurrency;   /* isolates alive at once, all functions together */
 	bool isolation_request; /* a fresh isolate for every request, all functions */
+	bool strict;            /* refuse to start where isolation would be weaker than it can be */
 	bool launch_exec;       /* launch = exec for all functions */
 	bool envelope_off;      /* only to measure what the envelope costs */
 	uint32_t first_uid;     /* of 65536 for functions, when the supervisor is root */
+	bool network_none;      /* default of the functions; else egress */
+	bool allow_host_network;  /* functions may ask for network = host */
+	const char *egress_allow; /* private networks that functions may reach, or NULL */
 	const char *warm; /* comma-separated runtimes whose templates are made at start; "all" */
 };
 
@@ -44,9 +49,11 @@ struct supervisor {
 	struct store *store;
 	struct processes *processes;
 	struct runtimes *runtimes;
+	struct network *network;
 	struct registry *registry;
 	struct front *front;
 	int system_calls; /* the program of those that functions may make; -1: none yet */
+	bool rootless;    /* an ordinary user's, in a user namespace of its own */
 	bool draining;    /* SIGTERM: take no new invocations, finish what runs */
 };
 

@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "cli": {"base", "wire", "cli"},
     "supervisor": {"base", "wire", "envelope", "supervisor"},
 }
-SUPERVISOR_ORDER = ["loop", "store", "launch", "schedule", "front"]
+SUPERVISOR_ORDER = ["loop", "host", "store", "launch", "schedule", "front"]
 SUPERVISOR_EXCEPTIONS = {("store", "supervisor.h")}  # the options, for defaults
 
 

@@ -33,7 +33,6 @@ static const char *const root_binds[] = {
 	"/etc/mime.types",
 	"/etc/nsswitch.conf",
 	"/etc/protocols",
-	"/etc/resolv.conf",
 	"/etc/services",
 	"/dev/null",
 	"/dev/zero",
@@ -80,6 +79,8 @@ static const struct {
 	{ "/etc/group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n" },
 	{ "/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n" },
 	{ "/etc/hostname", "localhost\n" },
+	{ "/etc/resolv.conf",
+		"nameserver 100.64.0.53\nnameserver 100.64.0.54\n" }, /* network_rules.h */
 };
 
 static int root_path(const struct root_spec *spec, const char *name, char path[static PATH_MAX])
@@ -228,15 +229,23 @@ static int root_mount_proc(const struct root_spec *spec, struct err *e)
 	char path[PATH_MAX];
 	int r = root_path(spec, "/proc", path);
 
-	if (r == 0 && mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	/* A function template is not to see its init, whose command line is the supervisor's. */
+	if (r == 0 &&
+		mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") < 0)
 		r = -errno;
+	/* A pid namespace that belongs to the user namespace above gets no new one: the runtime
+	 * templates of a rootless supervisor use the host's. Functions have one of their own. */
+	if (r == -EPERM && mount("/proc", path, NULL, MS_BIND | MS_REC, NULL) == 0)
+		r = 0;
 	return r < 0 ? err_errno(e, r, "cannot mount /proc for a function") : 0;
 }
 
-int root_enter(const struct root_spec *spec, const char *code, struct err *e)
+int root_enter(const struct root_spec *spec, const char *code, const char *resolver, struct err *e)
 {
 	int r = code ? root_bind(spec, code, "/var/task", e) : 0;
 
+	if (r == 0 && resolver)
+		r = root_bind(spec, resolver, "/etc/resolv.conf", e);
 	if (r == 0)
 		r = root_mount_proc(spec, e);
 	if (r < 0)

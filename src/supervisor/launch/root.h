@@ -31,7 +31,8 @@ struct root_spec {
 /* In the spawner, whose mount namespace is its own. 0 or -errno with the sentence. */
 int root_prepare(const struct root_spec *spec, struct err *e) MUST_CHECK;
 
-/* In a child with a copy of that namespace: shows the host directory `code` (or NULL) at /var/task,
- * mounts /proc of the child's pid namespace and makes the root "/". 0 or -errno with the sentence.
+/* In a child with a copy of that namespace: shows the host directory `code` (or NULL) at /var/task and
+ * the file `resolver` (or NULL) as /etc/resolv.conf, mounts /proc of the child's pid namespace and makes the root "/". 0 or -errno with the sentence.
  */
-int root_enter(const struct root_spec *spec, const char *code, struct err *e) MUST_CHECK;
+int root_enter(const struct root_spec *spec, const char *code, const char *resolver,
+	struct err *e) MUST_CHECK;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 int registry_new(struct supervisor *supervisor, struct registry **ret)
 {
@@ -17,7 +16,7 @@ int registry_new(struct supervisor *supervisor, struct registry **ret)
 	if (!registry)
 		return -ENOMEM;
 	registry->supervisor = supervisor;
-	registry->uids.first = geteuid() == 0 ? supervisor->options.first_uid : 0;
+	registry->uids.first = supervisor->rootless ? 0 : supervisor->options.first_uid;
 	list_init(&registry->deployments);
 	*ret = registry;
 	return 0;

@@ -1,0 +1,97 @@
+"""The supervisor of an ordinary user, in all languages; and what it says of what is weaker."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import pathlib
+
+import pytest
+import requests
+
+import conftest
+from languages import LANGUAGES, create_probe
+
+NOBODY = "65534"
+
+
+class Rootless:
+    """`polyvisor serve` as nobody, with what requests() of conftest.Daemon has."""
+
+    def __init__(self, *options):
+        # Not below pytest's own directories, which only root may enter.
+        self.folder = pathlib.Path(tempfile.mkdtemp(dir="/var/tmp"))
+        self.folder.chmod(0o755)
+        state = self.folder / "state"
+        state.mkdir()
+        os.chown(state, int(NOBODY), int(NOBODY))
+        self.port = conftest.free_port()
+        self.log_path = self.folder / "log"
+        with open(self.log_path, "w") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "setpriv", "--reuid", NOBODY, "--regid", NOBODY,
+                 "--clear-groups", conftest.POLYVISOR, "serve", "--listen", f"127.0.0.1:{self.port}", "--state", state,
+                 *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin"})
+
+    def wait(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=2).status_code == 200
+            except requests.RequestException:
+                time.sleep(0.05)
+        pytest.fail(f"polyvisor serve did not start as nobody:\n{self.log()}", pytrace=False)
+
+    def request(self, method, path, **arguments):
+        return requests.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=30, **arguments)
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def rootless(polyvisor):
+    daemon = Rootless()
+    daemon.wait()
+    yield daemon
+    daemon.end()
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=[language.name for language in LANGUAGES])
+def test_functions_work(rootless, language, tmp_path):
+    name = create_probe(rootless, language, tmp_path)
+    for do, expected in (("threads", 1140), ("child", "from a child"), ("fetch", "fetched")):
+        reply = rootless.request("POST", f"{conftest.FUNCTIONS}/{name}/invocations", json={"do": do})
+        assert reply.json() == expected, reply.text
+    look = rootless.request("POST", f"{conftest.FUNCTIONS}/{name}/invocations", json={"do": "look"}).json()
+    assert (look["pid"], look["processes"], look["writable"]) == (1, [1], False)
+
+
+def test_what_is_weaker_is_said(rootless):
+    assert "weaker here: root (uid 65534)" in rootless.log()
+
+
+def test_strict_refuses(polyvisor):
+    daemon = Rootless("--isolation", "strict")
+    try:
+        assert daemon.process.wait(30) == 1
+        assert "strict isolation needs" in daemon.log() and "polyvisor doctor" in daemon.log()
+    finally:
+        daemon.end()
+
+
+def test_doctor(polyvisor):
+    told = json.loads(subprocess.run([polyvisor, "doctor", "--json"], capture_output=True, check=True).stdout)
+    rows = {row["name"]: row for row in told}
+    assert {"pidfd", "namespaces", "seccomp", "landlock", "cgroup", "root"} <= set(rows)
+    assert all(row["gives"] and row["without"] and row["state"] in ("present", "partial", "absent") for row in told)
+    assert rows["root"]["state"] == "present"
+    plain = subprocess.run([polyvisor, "doctor"], capture_output=True, text=True).stdout
+    assert all(name in plain for name in rows)
