@@ -8,6 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FD_KERNEL_MAX 253 /* SCM_MAX_FD */
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* headers of Debian 12 are older */
+#endif
+
 int fd_close(int fd)
 {
 	int saved = errno;
@@ -16,6 +22,15 @@ int fd_close(int fd)
 		close(fd);
 	errno = saved;
 	return -1;
+}
+
+/* Not on a socket: nothing to do. */
+static void fd_close_at_once(int fd)
+{
+	const struct linger none = { 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	fd_close(fd);
 }
 
 int fd_read_exactly(int fd, void *data, size_t size)
@@ -125,15 +140,27 @@ int fd_send(int socket, const void *data, size_t size, const int *fds, size_t fd
 	return (size_t)n == size ? 0 : -EMSGSIZE;
 }
 
+/* More than a message of ours has: the sender is not one of ours, or is hostile. */
+static void fd_message_keep(struct fd_message *m, const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (m->fd_count < FD_PASS_MAX) {
+			m->fds[m->fd_count++] = fds[i];
+			continue;
+		}
+		fd_close_at_once(fds[i]);
+		m->truncated = true;
+	}
+}
+
 static void fd_message_collect(struct fd_message *m, struct msghdr *message)
 {
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
 		if (h->cmsg_level != SOL_SOCKET)
 			continue;
-		if (h->cmsg_type == SCM_RIGHTS) {
-			m->fd_count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			memcpy(m->fds, CMSG_DATA(h), m->fd_count * sizeof(int));
-		}
+		if (h->cmsg_type == SCM_RIGHTS)
+			fd_message_keep(m, (const int *)CMSG_DATA(h),
+				(h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		if (h->cmsg_type == SCM_CREDENTIALS) {
 			memcpy(&m->credentials, CMSG_DATA(h), sizeof(m->credentials));
 			m->has_credentials = true;
@@ -143,8 +170,10 @@ static void fd_message_collect(struct fd_message *m, struct msghdr *message)
 
 int fd_receive(int socket, void *data, size_t size, int flags, struct fd_message *ret)
 {
+	/* Room for all that the kernel passes: what does not fit it would close itself, in this
+	 * process, and a close can wait. */
 	union {
-		char buffer[CMSG_SPACE(sizeof(int) * FD_PASS_MAX) +
+		char buffer[CMSG_SPACE(sizeof(int) * FD_KERNEL_MAX) +
 			    CMSG_SPACE(sizeof(struct ucred))];
 		struct cmsghdr align;
 	} control;
@@ -162,15 +191,24 @@ int fd_receive(int socket, void *data, size_t size, int flags, struct fd_message
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	*ret = (struct fd_message){ .size = n };
+	*ret = (struct fd_message){
+		.size = n,
+		.truncated = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC),
+	};
 	fd_message_collect(ret, &message);
-	ret->truncated = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
 	return 0;
 }
 
 void fd_message_done(struct fd_message *message)
 {
 	for (size_t i = 0; i < message->fd_count; i++)
-		fd_close(message->fds[i]);
+		fd_close_at_once(message->fds[i]);
 	message->fd_count = 0;
+}
+
+void fd_refuse_descriptors(int socket)
+{
+	const int off = 0;
+
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }

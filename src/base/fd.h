@@ -43,7 +43,7 @@ struct fd_message {
 	ssize_t size; /* bytes in the message; 0 is end of file */
 	int fds[FD_PASS_MAX];
 	size_t fd_count;
-	bool truncated;       /* the message or its descriptors did not fit */
+	bool truncated;       /* the message or its descriptors did not fit; those are closed */
 	bool has_credentials; /* only on sockets with SO_PASSCRED */
 	struct ucred credentials;
 };
@@ -55,4 +55,8 @@ int fd_send(int socket, const void *data, size_t size, const int *fds, size_t fd
 /* Receives up to size bytes and any descriptors, close-on-exec. Returns 0 or -errno. */
 int fd_receive(int socket, void *data, size_t size, int flags, struct fd_message *ret) MUST_CHECK;
 
+/* Closes what came, without the wait that its sender may have asked the kernel for (SO_LINGER). */
 void fd_message_done(struct fd_message *message);
+
+/* Lets nobody pass descriptors to this end of a Unix socket (Linux 6.16; harmless before). */
+void fd_refuse_descriptors(int socket);

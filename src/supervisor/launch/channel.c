@@ -25,6 +25,7 @@ int channel_init(struct channel *c, struct loop *loop, int socket, bool stream, 
 	*c = (struct channel){
 		.loop = loop, .events = events, .stream = stream, .payload_max = payload_max
 	};
+	fd_refuse_descriptors(socket);
 	r = fd_set_nonblocking(socket, true);
 	if (r == 0)
 		r = loop_add(loop, &c->source, socket, EPOLLIN, channel_ready);
@@ -143,16 +144,18 @@ static int channel_read(struct channel *c)
 {
 	char data[CHANNEL_READ];
 	struct fd_message message;
+	bool unwanted;
 	int r = fd_receive(c->source.fd, data, sizeof(data), MSG_DONTWAIT, &message);
 
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
 	/* Guests have no business sending descriptors; holding them would exhaust ours. */
+	unwanted = message.fd_count > 0 || message.truncated;
 	fd_message_done(&message);
+	if (unwanted)
+		return -EBADMSG;
 	if (message.size == 0)
 		return -ENODATA;
-	if (message.truncated && !c->stream)
-		return -EBADMSG;
 	r = channel_take(c, data, (size_t)message.size,
 		message.has_credentials ? message.credentials.pid : 0);
 	if (r < 0)

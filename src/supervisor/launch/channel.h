@@ -37,7 +37,7 @@ struct channel {
 	const struct channel_events *events;
 	struct loop_source source;
 	bool stream;         /* SOCK_STREAM, else SOCK_SEQPACKET */
-	size_t payload_max;  /* of an incoming frame */
+	size_t payload_max;  /* of an incoming frame; the owner may change it between frames */
 	struct buffer in;    /* the part of a frame that has arrived */
 	struct buffer out;   /* what the socket did not take yet */
 	uint32_t generation; /* changes when the channel ends, so that a loop over frames notices */

@@ -16,9 +16,11 @@
 #define ISOLATE_PAYLOAD_MAX                                                                        \
 	(16 * 1024 * 1024) /* until a function's own limit is known to be lower */
 
+/* Only one that serves has anything to say at length; the others cannot make us keep it for them. */
 static void isolate_set_state(struct isolate *isolate, enum isolate_state state)
 {
 	isolate->state = state;
+	isolate->channel.payload_max = state == ISOLATE_BUSY ? ISOLATE_PAYLOAD_MAX : 0;
 }
 
 static void isolate_free(struct isolate *isolate)
@@ -260,8 +262,8 @@ static int isolate_new(struct loop *loop, struct processes *processes, struct ki
 	isolate->process.pidfd = -1;
 	isolate->launched_at = usec_monotonic();
 	list_init(&isolate->link);
-	r = channel_init(&isolate->channel, loop, take_fd(&kit->channel), true, ISOLATE_PAYLOAD_MAX,
-		&isolate_channel_events);
+	r = channel_init(
+		&isolate->channel, loop, take_fd(&kit->channel), true, 0, &isolate_channel_events);
 	if (r == 0)
 		r = channel_expect_sender(&isolate->channel, true);
 	if (r == 0)

@@ -89,6 +89,10 @@ int process_adopt(struct processes *p, struct process *process, pid_t pid, proce
 
 	if (r < 0)
 		return r;
+	/* A template may say that it is an isolate of its own: its end would be told to one of them
+	 * only. */
+	if (process_find(p, pid))
+		return -EEXIST;
 	process->pid = pid;
 	process->pidfd = take_fd(&pidfd);
 	process->exited = exited;

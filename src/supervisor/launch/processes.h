@@ -63,7 +63,8 @@ int processes_spawn(struct processes *processes, struct spawn *spawn, const int 
 	size_t fd_count, spawn_done_fn done) MUST_CHECK;
 void processes_spawn_cancel(struct spawn *spawn);
 
-/* Takes charge of a child: 0, -ESRCH when it is gone, -ECHILD when it is not a child of ours. */
+/* Takes charge of a child: 0, -ESRCH when it is gone, -ECHILD when it is not a child of ours, -EEXIST
+ * when it is in somebody's charge already. */
 int process_adopt(struct processes *processes, struct process *process, pid_t pid,
 	process_exited_fn exited) MUST_CHECK;
 
