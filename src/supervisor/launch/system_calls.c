@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -65,7 +66,6 @@ static const char *const calls_allowed[] = {
 	"listen",
 	"getsockname",
 	"getpeername",
-	"socketpair",
 	"setsockopt",
 	"getsockopt",
 	"clone",
@@ -363,16 +363,16 @@ static const struct call_row calls_refused[] = {
 	{ "memfd_secret", "memory that cannot be inspected" },
 };
 
-/* Socket families: the others are either not in the network namespace (AF_VSOCK) or rarely tested.
- */
+/* Other families are either not in the network namespace (AF_VSOCK) or rarely tested; and so are other
+ * protocols, whose modules the kernel would load for whoever asks. */
 static const struct {
 	int family;
-	int protocol; /* -1: any */
+	int protocols[3], protocol_count;
 } sockets_allowed[] = {
-	{ AF_UNIX, -1 },
-	{ AF_INET, -1 },
-	{ AF_INET6, -1 },
-	{ AF_NETLINK, 0 /* NETLINK_ROUTE: getaddrinfo() asks it for addresses */ },
+	{ AF_UNIX, { 0, PF_UNIX }, 2 },
+	{ AF_INET, { 0, IPPROTO_TCP, IPPROTO_UDP }, 3 },
+	{ AF_INET6, { 0, IPPROTO_TCP, IPPROTO_UDP }, 3 },
+	{ AF_NETLINK, { 0 /* NETLINK_ROUTE: getaddrinfo() asks it for addresses */ }, 1 },
 };
 
 static int filter_add(scmp_filter_ctx filter, uint32_t action, const char *name)
@@ -386,7 +386,8 @@ static int filter_add(scmp_filter_ctx filter, uint32_t action, const char *name)
 	return seccomp_rule_add(filter, action, number, 0);
 }
 
-#define SOCKET_FAMILIES 64 /* more than Linux has */
+#define SOCKET_FAMILIES 64           /* more than Linux has */
+#define SOCKET_PROTOCOLS IPPROTO_UDP /* the last that is allowed */
 
 static bool family_is_allowed(int family)
 {
@@ -396,29 +397,46 @@ static bool family_is_allowed(int family)
 	return false;
 }
 
-/* Every family has a rule of its own, since one that is not allowed is to be as if the kernel did
- * not have it, and a rule cannot compare one argument twice. */
+static bool protocol_is_allowed(size_t row, int protocol)
+{
+	for (int i = 0; i < sockets_allowed[row].protocol_count; i++)
+		if (sockets_allowed[row].protocols[i] == protocol)
+			return true;
+	return false;
+}
+
+static int filter_add_protocols(scmp_filter_ctx filter, size_t row)
+{
+	const uint32_t no_protocol = SCMP_ACT_ERRNO(EPROTONOSUPPORT);
+	scmp_datum_t family = (scmp_datum_t)sockets_allowed[row].family;
+	int r = seccomp_rule_add(filter, no_protocol, SCMP_SYS(socket), 2,
+		SCMP_A0(SCMP_CMP_EQ, family), SCMP_A2(SCMP_CMP_GT, SOCKET_PROTOCOLS));
+
+	for (int protocol = 0; protocol <= SOCKET_PROTOCOLS && r == 0; protocol++)
+		r = seccomp_rule_add(filter,
+			protocol_is_allowed(row, protocol) ? SCMP_ACT_ALLOW : no_protocol,
+			SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, family),
+			SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)protocol));
+	return r;
+}
+
+/* Everything that is not allowed has a rule of its own, since it is to be as if the kernel did not have
+ * it, and a rule cannot compare one argument twice. Whatever has bits above an int is ENOSYS. */
 static int filter_add_sockets(scmp_filter_ctx filter)
 {
 	const uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
-	const uint32_t no_protocol = SCMP_ACT_ERRNO(EPROTONOSUPPORT);
-	int r = 0;
+	int r = seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 
+	if (r == 0)
+		r = seccomp_rule_add(
+			filter, no_family, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
 	for (int family = 0; family < SOCKET_FAMILIES && r == 0; family++)
 		if (!family_is_allowed(family))
 			r = seccomp_rule_add(filter, no_family, SCMP_SYS(socket), 1,
 				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
-	for (size_t i = 0; i < array_size(sockets_allowed) && r == 0; i++) {
-		scmp_datum_t family = (scmp_datum_t)sockets_allowed[i].family;
-		scmp_datum_t protocol = (scmp_datum_t)sockets_allowed[i].protocol;
-		bool any = sockets_allowed[i].protocol < 0;
-
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), any ? 1 : 2,
-			SCMP_A0(SCMP_CMP_EQ, family), SCMP_A2(SCMP_CMP_EQ, protocol));
-		if (r == 0 && !any)
-			r = seccomp_rule_add(filter, no_protocol, SCMP_SYS(socket), 2,
-				SCMP_A0(SCMP_CMP_EQ, family), SCMP_A2(SCMP_CMP_NE, protocol));
-	}
+	for (size_t row = 0; row < array_size(sockets_allowed) && r == 0; row++)
+		r = filter_add_protocols(filter, row);
 	return r;
 }
 
