@@ -7,6 +7,7 @@
 #include "supervisor/launch/child.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -91,6 +92,11 @@ static int spawner_prepare(const struct root_spec *root, struct err *e)
 	prctl(PR_SET_NAME, "polyvisor-spawn");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What functions are made of keeps no group of whoever started the supervisor: once in a user
+	 * namespace they could not give them up any more. Refused where there is no right to, and then
+	 * they are that user's own. */
+	if (setgroups(0, NULL) < 0 && errno != EPERM)
+		return err_errno(e, -errno, "cannot give up the supplementary groups");
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_errno(e, -errno, "cannot make a mount namespace (root is needed)");
 	return root_prepare(root, e);
