@@ -64,7 +64,9 @@ _Noreturn void child_run_init(struct child *child)
 {
 	int socket = child->message.fds[0];
 	struct err e = { 0 };
-	int r = root_enter(child->root, child->request->strings, &e);
+	const char *code = child->request->strings;
+	const char *resolver = child->request->argument_count > 1 ? code + strlen(code) + 1 : NULL;
+	int r = root_enter(child->root, code, resolver, &e);
 
 	if (r == 0)
 		r = init_send_namespaces(socket);
@@ -169,7 +171,7 @@ _Noreturn void child_run_runtime(struct child *child)
 {
 	struct err e = { 0 };
 
-	if (root_enter(child->root, NULL, &e) < 0)
+	if (root_enter(child->root, NULL, NULL, &e) < 0)
 		child_fail(child->message.fds[1], &e);
 	child_exec(child);
 }

@@ -111,7 +111,8 @@ static void init_spawned(struct spawn *spawn, pid_t pid)
 		init->done(init, NULL);
 }
 
-int init_start(struct init *init, const char *code, init_done_fn done, init_lost_fn lost)
+int init_start(struct init *init, const char *code, bool machine_names, init_done_fn done,
+	init_lost_fn lost)
 {
 	struct spawn_request *request = processes_request(init->processes, SPAWN_INIT);
 	_cleanup_close_ int ours = -1, theirs = -1;
@@ -123,8 +124,10 @@ int init_start(struct init *init, const char *code, init_done_fn done, init_lost
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	request->argument_count = 1;
+	request->argument_count = 1 + machine_names;
 	r = spawn_request_add(request, code);
+	if (r == 0 && machine_names)
+		r = spawn_request_add(request, "/etc/resolv.conf");
 	if (r == 0)
 		r = loop_add(init->loop, &init->socket, ours, EPOLLIN, init_socket_ready);
 	if (r < 0)

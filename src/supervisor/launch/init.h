@@ -35,9 +35,10 @@ struct init {
 
 void init_prepare(struct init *init, struct loop *loop, struct processes *processes);
 
-/* Starts it for the host directory `code`; done() follows unless this fails. 0 or -errno. */
-int init_start(
-	struct init *init, const char *code, init_done_fn done, init_lost_fn lost) MUST_CHECK;
+/* Starts it for the host directory `code`; `machine_names`: names are asked for as the machine does.
+ * done() follows unless this fails. 0 or -errno. */
+int init_start(struct init *init, const char *code, bool machine_names, init_done_fn done,
+	init_lost_fn lost) MUST_CHECK;
 
 static inline bool init_is_up(const struct init *init)
 {

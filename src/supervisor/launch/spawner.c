@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "supervisor/launch/child.h"
+#include "supervisor/launch/network_helper.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -36,6 +37,7 @@ static const struct {
 	[SPAWN_INIT] = { CLONE_NEWPID | CLONE_NEWNS, 1, 1, child_run_init },
 	[SPAWN_RUNTIME] = { CLONE_NEWNS, 2, 2, child_run_runtime },
 	[SPAWN_ISOLATE] = { 0, 5, FD_PASS_MAX, child_run_isolate },
+	[SPAWN_NETWORK] = { CLONE_NEWPID | CLONE_NEWNS, 1, 1, network_helper_run },
 };
 
 static pid_t spawner_clone(uint64_t flags)
@@ -49,7 +51,7 @@ static bool spawner_accepts(const struct child *child)
 {
 	enum spawn_kind kind = child->request->kind;
 
-	return kind >= SPAWN_INIT && kind <= SPAWN_ISOLATE &&
+	return kind >= SPAWN_INIT && kind <= SPAWN_NETWORK &&
 	       child->message.fd_count >= spawn_kinds[kind].fds_least &&
 	       child->message.fd_count <= spawn_kinds[kind].fds_most;
 }

@@ -25,17 +25,21 @@
 
 enum spawn_kind {
 	/* The init of a function: PID 1 of its pid namespace, in its root. Strings: the code
-	 * directory. Descriptors: a socket, over which it sends its pid and mount namespaces as
+	 * directory, then the machine's resolv.conf if that is to be shown. Descriptors: a socket,
+	 * over which it sends its pid and mount namespaces as
 	 * soon as it is up. */
 	SPAWN_INIT = 1,
 	/* A runtime template, in a root without code. Strings: argv, environment.
 	 * Descriptors: control socket, console. */
 	SPAWN_RUNTIME,
 	/* A runtime process that is an isolate, in the namespaces of a function's init. Strings:
-	 * argv,	 * environment. Descriptors: channel, console, /tmp mount, pid and mount namespaces; and when it is
-	 * confined a socket for the mapping of its ids (WIRE_MAP_ME), the program of allowed system calls,
-	 * and the network namespace to join, if any. */
+	 * argv, environment. Descriptors: channel, console, /tmp mount, pid and mount namespaces; and
+	 * when it is confined a socket for the mapping of its ids (WIRE_MAP_ME), the program of
+	 * allowed system calls, and the network namespace to join, if any. */
 	SPAWN_ISOLATE,
+	/* The network helper (network_helper.h). Strings: the private networks that may be
+	 * reached. Descriptors: its socket. */
+	SPAWN_NETWORK,
 };
 
 /* The envelope of an isolate that is made by exec. */

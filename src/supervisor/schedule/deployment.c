@@ -33,6 +33,13 @@ static usec_t deployment_load_limit(const struct deployment *d)
 	return max_of(DEPLOYMENT_INIT_LIMIT, d->config->timeout_s * USEC_PER_SEC);
 }
 
+/* Processes that still run keep their network. */
+static void deployment_end_init(struct deployment *d)
+{
+	init_end(&d->init);
+	network_detach(&d->network);
+}
+
 static void deployment_free(struct deployment *d)
 {
 	list_remove(&d->link);
@@ -40,7 +47,7 @@ static void deployment_free(struct deployment *d)
 	loop_defer_cancel(d->registry->supervisor->loop, &d->freeing);
 	kit_done(&d->kit);
 	function_template_free(d->template);
-	init_end(&d->init);
+	deployment_end_init(d);
 	config_unref(d->config);
 	uids_give_back(&d->registry->uids, d->uid);
 	free(d->arn);
@@ -97,7 +104,7 @@ int deployment_new(
 	list_init(&d->link);
 	init_prepare(&d->init, s->loop, s->processes);
 	deployment_name_log_stream(d);
-	d->network = -1;
+	d->network = (struct network_place)NETWORK_PLACE_INIT;
 	d->uid = uids_take(&d->registry->uids);
 	r = deployment_choose_runtime(d, e);
 	if (r == 0)
@@ -139,7 +146,7 @@ static struct guest_spec deployment_spec(struct deployment *d)
 		.confined = !d->registry->supervisor->options.envelope_off,
 		.uid = d->uid,
 		.system_calls = d->registry->supervisor->system_calls,
-		.network = d->network,
+		.network = d->network.fd,
 		.processes = d->config->settings.processes,
 		.descriptors = d->config->settings.descriptors,
 	};
@@ -232,7 +239,7 @@ static void deployment_failed(struct deployment *d, const struct template_failur
 {
 	d->template = function_template_free(d->template);
 	if (d->busy_count == 0)
-		init_end(&d->init);
+		deployment_end_init(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	function_deployment_failed(d->function, d, failure);
 }
@@ -319,17 +326,53 @@ static void deployment_start_template(struct deployment *d)
 		deployment_fail(d, r, "cannot make the function template");
 }
 
-static void deployment_init_done(struct init *init, const struct err *e)
+/* Init and network are made at the same time; the later one goes on. */
+static void deployment_prepared(struct deployment *d, const struct err *e)
 {
-	struct deployment *d = container_of(init, struct deployment, init);
 	struct template_failure failure = { 0 };
 
-	if (!e) {
+	if (e) {
+		failure.e = *e;
+		deployment_failed(d, &failure);
+	} else if (init_is_up(&d->init) && d->network.ready) {
 		deployment_start_template(d);
-		return;
 	}
-	failure.e = *e;
-	deployment_failed(d, &failure);
+}
+
+static void deployment_init_done(struct init *init, const struct err *e)
+{
+	deployment_prepared(container_of(init, struct deployment, init), e);
+}
+
+static void deployment_network_attached(struct network_place *place, const struct err *e)
+{
+	struct deployment *d = container_of(place, struct deployment, network);
+
+	if (!e && place->mode != d->config->settings.network)
+		function_note(d->function, "polyvisor: %s",
+			network_describe(d->registry->supervisor->network));
+	deployment_prepared(d, e);
+}
+
+/* What is idle would find no way out any more; what serves may not need one. */
+static void deployment_network_lost(struct network_place *place)
+{
+	struct deployment *d = container_of(place, struct deployment, network);
+
+	function_note(d->function, "polyvisor: the network of the function was lost; the next "
+				   "invocation gets another");
+	deployment_cool_down(d);
+	function_pump_later(d->function);
+}
+
+static void deployment_attach_network(struct deployment *d)
+{
+	struct supervisor *s = d->registry->supervisor;
+
+	d->network.attached = deployment_network_attached;
+	d->network.lost = deployment_network_lost;
+	network_attach(s->network, &d->network,
+		s->options.envelope_off ? CONFIG_NETWORK_NONE : d->config->settings.network);
 }
 
 /* The kernel has ended everything of the function with its init. */
@@ -349,6 +392,7 @@ static void deployment_init_lost(struct init *init)
 
 void deployment_warm_up(struct deployment *d)
 {
+	bool host = d->config->settings.network == CONFIG_NETWORK_HOST;
 	int r;
 
 	if (d->state != DEPLOYMENT_COLD)
@@ -356,13 +400,17 @@ void deployment_warm_up(struct deployment *d)
 	d->warmed_at = usec_monotonic();
 	deployment_set_state(d, DEPLOYMENT_INIT);
 	/* The namespaces may still be there from before the template was lost. */
-	if (init_is_up(&d->init)) {
-		deployment_start_template(d);
-		return;
+	if (!init_is_up(&d->init)) {
+		r = init_start(&d->init, d->code, host, deployment_init_done, deployment_init_lost);
+		if (r < 0) {
+			deployment_fail(d, r, "cannot start the init");
+			return;
+		}
 	}
-	r = init_start(&d->init, d->code, deployment_init_done, deployment_init_lost);
-	if (r < 0)
-		deployment_fail(d, r, "cannot start the init");
+	if (d->network.ready)
+		deployment_prepared(d, NULL);
+	else
+		deployment_attach_network(d);
 }
 
 void deployment_cool_down(struct deployment *d)
@@ -374,7 +422,7 @@ void deployment_cool_down(struct deployment *d)
 	deployment_end_list(d, &d->spare);
 	deployment_end_list(d, &d->launching);
 	if (d->busy_count == 0)
-		init_end(&d->init);
+		deployment_end_init(d);
 }
 
 void deployment_retire(struct deployment *d)
@@ -645,7 +693,7 @@ static void deployment_isolate_gone(struct isolate *isolate, const struct isolat
 		d->starting--;
 	isolate_move(d, isolate, NULL);
 	if (d->busy_count == 0 && d->state == DEPLOYMENT_COLD)
-		init_end(&d->init);
+		deployment_end_init(d);
 	deployment_check_retired(d);
 	function_pump_later(d->function);
 	if (!invocation || deployment_try_again(d, invocation, end))

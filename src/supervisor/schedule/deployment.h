@@ -19,6 +19,7 @@
 #include "supervisor/launch/init.h"
 #include "supervisor/launch/isolate.h"
 #include "supervisor/launch/kit.h"
+#include "supervisor/launch/network.h"
 #include "supervisor/launch/function_template.h"
 #include "supervisor/store/config.h"
 
@@ -44,8 +45,8 @@ struct deployment {
 	bool exec;  /* launch = exec */
 	bool retiring;
 	enum deployment_state state;
-	uid_t uid;   /* of its processes outside their user namespaces; its own */
-	int network; /* namespace that it joins; -1: an empty one of its own */
+	uid_t uid; /* of its processes outside their user namespaces; its own */
+	struct network_place network;
 	char log_stream[64];
 	char *arn, *code; /* code: the host directory */
 	struct init init;

@@ -47,11 +47,11 @@ bool config_name_is_valid(const char *name)
 		       size;
 }
 
-/* One row per setting. A number has bounds; a word is one of two, the second if the value is 1. */
+/* One row per setting. A number has bounds; of words, the value is the index. */
 struct setting_row {
 	const char *name;
 	size_t offset;
-	const char *words[2];
+	const char *words[3];
 	uint64_t min, max, otherwise;
 };
 
@@ -60,6 +60,7 @@ struct setting_row {
 static const struct setting_row setting_rows[] = {
 	{ "isolation", SETTING(isolation), { "function", "request" }, 0, 1, 0 },
 	{ "launch", SETTING(launch), { "clone", "exec" }, 0, 1, 0 },
+	{ "network", SETTING(network), { "none", "egress", "host" }, 0, 2, CONFIG_NETWORK_EGRESS },
 	{ "concurrency", SETTING(concurrency), { 0 }, 0, 10000, 1000 },
 	{ "queue", SETTING(queue), { 0 }, 0, 100000, 1000 },
 	{ "spares", SETTING(spares), { 0 }, 0, 1000, 0 },
@@ -103,8 +104,11 @@ static int setting_invalid(const struct setting_row *row, const char *value, str
 {
 	if (row->words[0])
 		err_set(e, -EINVAL,
-			"The setting '" CONFIG_TAG_PREFIX "%s' is '%s', but must be '%s' or '%s'.",
-			row->name, value, row->words[0], row->words[1]);
+			"The setting '" CONFIG_TAG_PREFIX
+			"%s' is '%s', but must be '%s' or '%s'%s%s%s.",
+			row->name, value, row->words[0], row->words[1],
+			row->words[2] ? " or '" : "", row->words[2] ? row->words[2] : "",
+			row->words[2] ? "'" : "");
 	else
 		err_set(e, -EINVAL,
 			"The setting '" CONFIG_TAG_PREFIX
@@ -119,7 +123,7 @@ static bool setting_parse(const struct setting_row *row, const char *value, uint
 	unsigned long long number;
 	char *end;
 
-	for (uint32_t i = 0; row->words[0] && i < 2; i++)
+	for (uint32_t i = 0; i < array_size(row->words) && row->words[i]; i++)
 		if (strcmp(row->words[i], value) == 0) {
 			*ret = i;
 			return true;
@@ -144,6 +148,8 @@ static void settings_set_defaults(struct config_settings *settings, const struct
 	settings->keep_alive_s = options->keep_alive_s;
 	if (options->isolation_request)
 		settings->isolation = CONFIG_ISOLATION_REQUEST;
+	if (options->network_none)
+		settings->network = CONFIG_NETWORK_NONE;
 	if (options->launch_exec)
 		settings->launch = CONFIG_LAUNCH_EXEC;
 }
@@ -171,6 +177,20 @@ int config_read_settings(struct config *config, const struct options *options, s
 		setting_write(&config->settings, row, v);
 	}
 	return 0;
+}
+
+int config_accept_settings(struct config *config, const struct options *options, struct err *e)
+{
+	int r = config_read_settings(config, options, e);
+
+	if (r != 0)
+		return r;
+	if (config->settings.network != CONFIG_NETWORK_HOST || options->allow_host_network)
+		return 0;
+	err_set(e, -EPERM,
+		"The setting '" CONFIG_TAG_PREFIX "network' is 'host', which this supervisor "
+		"refuses; start it with --allow-host-network.");
+	return CONFIG_INVALID;
 }
 
 void config_free_environment(char **environment)

@@ -48,10 +48,17 @@ enum config_launch {
 	CONFIG_LAUNCH_EXEC,
 };
 
+enum config_network {
+	CONFIG_NETWORK_NONE,   /* its own loopback */
+	CONFIG_NETWORK_EGRESS, /* a way out, but not to this machine and its private networks */
+	CONFIG_NETWORK_HOST,   /* the machine's, if the supervisor was started so */
+};
+
 /* Values of the settings; each has a row, with its bounds and default, in the table in config.c. */
 struct config_settings {
 	enum config_isolation isolation; /* "isolation": "function" | "request" */
 	enum config_launch launch;       /* "launch": "clone" | "exec" */
+	enum config_network network;     /* "network": "none" | "egress" | "host" */
 	uint32_t concurrency;            /* "concurrency": isolates alive at once */
 	uint32_t queue;                  /* "queue": invocations that may wait */
 	uint32_t spares;       /* "spares": isolates kept ready that have not served yet */

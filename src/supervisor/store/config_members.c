@@ -450,7 +450,7 @@ int config_create(const struct options *options, const char *name, const json_t 
 	if (r == 0)
 		r = create_members(config, request, e);
 	if (r == 0)
-		r = config_read_settings(config, options, e);
+		r = config_accept_settings(config, options, e);
 	if (r == 0)
 		r = config_stamp(config);
 	if (r == 0)
@@ -467,7 +467,7 @@ int config_update(const struct options *options, const struct config *old, const
 	if (r == 0 && request)
 		r = config_apply_members(config, request, e);
 	if (r == 0)
-		r = config_read_settings(config, options, e);
+		r = config_accept_settings(config, options, e);
 	if (r == 0)
 		r = config_stamp(config);
 	if (r == 0)
@@ -484,7 +484,7 @@ int config_retag(const struct options *options, const struct config *old, json_t
 	if (r == 0)
 		r = config_set_tags(config, tags, e);
 	if (r == 0)
-		r = config_read_settings(config, options, e);
+		r = config_accept_settings(config, options, e);
 	if (r == 0)
 		r = config_stamp(config);
 	if (r == 0)

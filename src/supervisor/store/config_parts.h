@@ -24,6 +24,11 @@ int config_set_text(char **member, const char *text) MUST_CHECK;
 int config_read_settings(
 	struct config *config, const struct options *options, struct err *e) MUST_CHECK;
 
+/* The same for what a client wants now: the options must permit it. What was stored under other
+ * options stays what it is, and cannot be launched. */
+int config_accept_settings(
+	struct config *config, const struct options *options, struct err *e) MUST_CHECK;
+
 /* Replaces the tags: an object of strings, within Lambda's limits. */
 int config_set_tags(struct config *config, const json_t *tags, struct err *e) MUST_CHECK;
 

@@ -1,0 +1,508 @@
+/*
+ * network_hub.c - see network_hub.h.
+ */
+#include "supervisor/launch/network_hub.h"
+
+#include "base/fd.h"
+#include "supervisor/launch/network_links.h"
+#include "supervisor/launch/network_rules.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* An id between those that systemd gives to containers and those that are signed: nobody's. */
+#define HUB_UID 2147418112u
+
+#define HUB_PAIRS_TRIED 100
+#define HUB_CONNECT_LIMIT 500 /* times 10 ms, until pasta's interface is there; 50 ms are usual */
+
+#define HUB_LOOPBACK 1   /* numbers of interfaces */
+#define HUB_FUNCTION 100 /* eth0 of a function; small ones are of tunnels on some machines */
+#define HUB_FIRST 1000   /* the hub's end of the first function's pair */
+
+static struct in_addr address_of(uint32_t number)
+{
+	return (struct in_addr){ htonl(number) };
+}
+
+static int proc_write(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+}
+
+static int program_find(const char *name, char path[static PATH_MAX])
+{
+	static const char *const directories[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+		"/usr/bin", "/sbin", "/bin" };
+
+	for (size_t i = 0; i < array_size(directories); i++) {
+		snprintf(path, PATH_MAX, "%s/%s", directories[i], name);
+		if (access(path, X_OK) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* Root of the machine: of a user namespace, an id of the hub's own would have to be mapped. */
+static bool is_root(void)
+{
+	_cleanup_free_ char *map = NULL;
+	unsigned inside, outside, count;
+
+	if (geteuid() != 0 || fd_read_file("/proc/self/uid_map", 4096, &map, NULL) < 0)
+		return false;
+	return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
+	       outside == 0 && count == UINT32_MAX;
+}
+
+int hub_check(struct hub *hub, struct err *e)
+{
+	static const char device[] = "/dev/net/tun";
+
+	hub->root = is_root();
+	if (program_find("pasta", hub->pasta) < 0)
+		return err_set(e, -ENOENT, "pasta is not installed (package passt)");
+	if (program_find("nft", hub->nft) < 0)
+		return err_set(e, -ENOENT, "nft is not installed (package nftables)");
+	/* Root makes the device node itself. */
+	if (!hub->root && access(device, R_OK | W_OK) < 0)
+		return err_errno(e, -errno, "%s cannot be opened", device);
+	return 0;
+}
+
+/* The init's own /proc, so that pasta and we mean the same by a number; and as root a /dev, where
+ * pasta's id may open what only root may on some machines. Nobody else has this mount namespace. */
+static int hub_mount(struct hub *hub, struct err *e)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_errno(e, -errno, "the network helper cannot mount its /proc");
+	if (!hub->root)
+		return 0;
+	umask(0);
+	if (mount("dev", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k") < 0 ||
+		mkdir("/dev/net", 0755) < 0 ||
+		mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)) < 0 ||
+		mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) < 0)
+		return err_errno(e, -errno, "the network helper cannot make a /dev/net/tun");
+	return 0;
+}
+
+static int become_nobody_else(const struct hub *hub)
+{
+	if (!hub->root)
+		return 0;
+	/* The group list and the group first: they need the rights that go with the id. */
+	if (syscall(SYS_setgroups, 0, NULL) < 0 || setresgid(HUB_UID, HUB_UID, HUB_UID) < 0 ||
+		setresuid(HUB_UID, HUB_UID, HUB_UID) < 0)
+		return -errno;
+	return 0;
+}
+
+static int holder_enter(const struct hub *hub)
+{
+	char map[32];
+	int r = become_nobody_else(hub);
+
+	if (r < 0)
+		return r;
+	/* The change of id has hidden the namespaces from pasta, which is of the same id. */
+	if (prctl(PR_SET_DUMPABLE, 1) < 0 ||
+		unshare((hub->root ? CLONE_NEWUSER : 0) | CLONE_NEWNET) < 0)
+		return -errno;
+	if (!hub->root)
+		return 0;
+	snprintf(map, sizeof(map), "0 %u 1", HUB_UID);
+	r = proc_write("/proc/self/setgroups", "deny");
+	if (r == 0)
+		r = proc_write("/proc/self/uid_map", map);
+	return r < 0 ? r : proc_write("/proc/self/gid_map", map);
+}
+
+static _Noreturn void holder_run(const struct hub *hub, int report)
+{
+	int r = holder_enter(hub);
+
+	prctl(PR_SET_NAME, "polyvisor-hub");
+	if (write(report, &r, sizeof(r)) != sizeof(r) || r < 0)
+		_exit(1);
+	syscall(SYS_close_range, 0, ~0U, 0);
+	/* Until the helper, the init of this pid namespace, ends. */
+	for (;;)
+		pause();
+}
+
+static int holder_start(struct hub *hub)
+{
+	_cleanup_close_ int report = -1, theirs = -1;
+	int pipes[2], r, said = -ECHILD;
+	char path[64];
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return -errno;
+	report = pipes[0];
+	theirs = pipes[1];
+	hub->holder = fork();
+	if (hub->holder < 0)
+		return -errno;
+	if (hub->holder == 0)
+		holder_run(hub, theirs);
+	theirs = fd_close(theirs);
+	r = fd_read_exactly(report, &said, sizeof(said));
+	if (r < 0 || said < 0)
+		return r < 0 ? r : said;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", hub->holder);
+	hub->network = open(path, O_RDONLY | O_CLOEXEC);
+	return hub->network < 0 ? -errno : 0;
+}
+
+/* Of interfaces that are still to come: a loopback keeps ::1. */
+static int ipv6_disable(void)
+{
+	int r = proc_write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Connections that ended are forgotten sooner than by default, since those that a function may have
+ * are counted; and those that nothing is heard of, within an hour. Not every kernel has them all. */
+static void hub_tune(void)
+{
+	static const struct {
+		const char *name, *seconds;
+	} timeouts[] = {
+		{ "tcp_timeout_established", "3600" },
+		{ "tcp_timeout_syn_sent", "60" },
+		{ "tcp_timeout_fin_wait", "30" },
+		{ "tcp_timeout_time_wait", "10" },
+		{ "udp_timeout", "15" },
+		{ "udp_timeout_stream", "60" },
+	};
+	char path[96];
+
+	for (size_t i = 0; i < array_size(timeouts); i++) {
+		snprintf(path, sizeof(path), "/proc/sys/net/netfilter/nf_conntrack_%s",
+			timeouts[i].name);
+		if (proc_write(path, timeouts[i].seconds) < 0)
+			continue;
+	}
+}
+
+static int hub_furnish(struct hub *hub, struct err *e)
+{
+	struct links_batch batch = { .count = 0 };
+	int r = ipv6_disable();
+
+	if (r < 0)
+		return err_errno(e, r, "IPv6 cannot be turned off for functions");
+	r = rules_load(hub->nft, hub->allowed, e);
+	if (r < 0)
+		return r;
+	hub_tune();
+	links_raise(&batch, HUB_LOOPBACK, 0);
+	r = links_run(&batch);
+	/* Last: nothing is forwarded before there are rules. */
+	if (r == 0)
+		r = proc_write("/proc/sys/net/ipv4/ip_forward", "1");
+	return r < 0 ? err_errno(e, r, "the network of functions cannot be set up") : 0;
+}
+
+static int machine_open(struct hub *hub)
+{
+	int r;
+
+	hub->machine = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (hub->machine < 0)
+		return -errno;
+	r = links_open(&hub->machine_link);
+	return r < 0 ? r : links_watch(&hub->machine_watch);
+}
+
+int hub_build(struct hub *hub, struct err *e)
+{
+	int r = 0;
+
+	if (hub->network < 0) {
+		r = hub_mount(hub, e);
+		if (r < 0)
+			return r;
+		r = machine_open(hub);
+		if (r == 0)
+			r = holder_start(hub);
+		if (r < 0)
+			return err_errno(e, r, "the network namespace of functions cannot be made");
+	}
+	if (setns(hub->network, CLONE_NEWNET) < 0)
+		return err_errno(e, -errno, "the network namespace of functions cannot be entered");
+	return hub_furnish(hub, e);
+}
+
+static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
+{
+	static const char *const fixed[] = { "-f", "-q", "-4", "-I", "tap", "-t", "none", "-u",
+		"none", "-T", "none", "-U", "none", "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
+		"--no-ndp", "--no-ra" };
+	const char *argv[array_size(fixed) + 6];
+	char *const environment[] = { NULL };
+	char holder[16];
+	size_t n = 0;
+
+	argv[n++] = hub->pasta;
+	for (size_t i = 0; i < array_size(fixed); i++)
+		argv[n++] = fixed[i];
+	if (hub->resolvers.loopback) {
+		argv[n++] = "--dns-forward";
+		argv[n++] = "100.64.0.4";
+	}
+	if (!hub->root)
+		argv[n++] = "--netns-only";
+	snprintf(holder, sizeof(holder), "%d", hub->holder);
+	argv[n++] = holder;
+	argv[n] = NULL;
+	signal(SIGPIPE, SIG_DFL); /* pasta takes one that is ignored for an error */
+	if (setns(hub->machine, CLONE_NEWNET) < 0 || become_nobody_else(hub) < 0 ||
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || dup2(complaints, 1) < 0 ||
+		dup2(complaints, 2) < 0 ||
+		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		dprintf(complaints, "%s\n", strerror(errno));
+	else
+		execve(argv[0], (char *const *)argv, environment);
+	_exit(127);
+}
+
+static int uplink_start(struct hub *hub)
+{
+	_cleanup_close_ int complaints = -1;
+	int pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	complaints = pipes[1];
+	hub->uplink_complaints = pipes[0];
+	hub->uplink = fork();
+	if (hub->uplink == 0)
+		uplink_execute(hub, complaints);
+	if (hub->uplink < 0)
+		return -errno;
+	hub->uplink_pidfd = (int)syscall(SYS_pidfd_open, hub->uplink, 0);
+	return hub->uplink_pidfd < 0 ? -errno : 0;
+}
+
+static int uplink_configure(int index)
+{
+	struct links_batch batch = { .count = 0 };
+
+	links_raise(&batch, index, LINKS_MTU);
+	links_add_address(&batch, index, address_of(RULES_HUB));
+	links_add_route(&batch, index, address_of(INADDR_ANY), address_of(RULES_UPLINK));
+	return links_run(&batch);
+}
+
+/* The first line since the last call; the pipe takes what fits and pasta does not wait for it. Where
+ * there is no system log it complains about that, too. */
+static void uplink_listen(struct hub *hub, char *line, size_t size)
+{
+	char text[4096];
+	ssize_t n;
+
+	*line = '\0';
+	while ((n = read(hub->uplink_complaints, text, sizeof(text) - 1)) > 0) {
+		char *rest = text, *each;
+
+		text[n] = '\0';
+		while (!*line && (each = strsep(&rest, "\n")))
+			if (*each && strncmp(each, "Failed to send", 14) != 0)
+				snprintf(line, size, "%s", each);
+	}
+}
+
+void hub_disconnect(struct hub *hub, struct err *e)
+{
+	char line[256] = "";
+	int status = 0;
+
+	if (hub->uplink <= 0)
+		return;
+	syscall(SYS_pidfd_send_signal, hub->uplink_pidfd, SIGKILL, NULL, 0);
+	while (waitpid(hub->uplink, &status, 0) < 0 && errno == EINTR)
+		continue;
+	uplink_listen(hub, line, sizeof(line));
+	err_set(e, -ECHILD, "pasta ended with status %#x%s%s", (unsigned)status, *line ? ": " : "",
+		line);
+	hub->uplink = 0;
+	hub->uplink_pidfd = fd_close(hub->uplink_pidfd);
+	hub->uplink_complaints = fd_close(hub->uplink_complaints);
+}
+
+/* Waits for the interface: -ECHILD when pasta ends instead. */
+static int uplink_wait(struct hub *hub, unsigned *ret_index)
+{
+	struct pollfd end = { .fd = hub->uplink_pidfd, .events = POLLIN };
+
+	for (int i = 0; i < HUB_CONNECT_LIMIT; i++) {
+		*ret_index = if_nametoindex("tap");
+		if (*ret_index)
+			return 0;
+		if (poll(&end, 1, 10) > 0)
+			return -ECHILD;
+	}
+	return -ETIMEDOUT;
+}
+
+int hub_connect(struct hub *hub, struct err *e)
+{
+	unsigned index;
+	int r = uplink_start(hub);
+
+	if (r == 0)
+		r = uplink_wait(hub, &index);
+	if (r == 0)
+		r = uplink_configure((int)index);
+	if (r == 0)
+		return 0;
+	if (r != -ECHILD)
+		err_errno(e, r, "pasta cannot be connected");
+	hub_disconnect(hub, r == -ECHILD ? e : NULL);
+	return r;
+}
+
+static void local_append(void *data, struct in_addr address, unsigned bits)
+{
+	char text[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &address, text, sizeof(text));
+	buffer_printf(data, "%s/%u,", text, bits);
+}
+
+static bool buffer_equal(const struct buffer *a, const struct buffer *b)
+{
+	return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+int hub_refresh(struct hub *hub, struct err *e)
+{
+	_cleanup_buffer_ struct buffer local = { 0 };
+	struct resolvers resolvers;
+	char line[64];
+	int r;
+
+	links_drain(hub->machine_watch);
+	r = links_for_each_local(hub->machine_link, local_append, &local);
+	if (r == 0 && local.failed)
+		r = -ENOMEM;
+	if (r < 0)
+		return err_errno(e, r, "the addresses of this machine cannot be read");
+	if (hub->uplink > 0)
+		uplink_listen(hub, line, sizeof(line));
+	resolvers_read(&resolvers);
+	if (hub->refreshed && resolvers_equal(&resolvers, &hub->resolvers) &&
+		buffer_equal(&local, &hub->local))
+		return 0;
+	r = rules_update(hub->nft, &local, &resolvers, e);
+	if (r < 0)
+		return r;
+	/* Pasta reads who it stands in for at its start. */
+	if (hub->uplink > 0 && resolvers.loopback && !resolvers_equal(&resolvers, &hub->resolvers))
+		syscall(SYS_pidfd_send_signal, hub->uplink_pidfd, SIGKILL, NULL, 0);
+	hub->resolvers = resolvers;
+	buffer_done(&hub->local);
+	hub->local = local;
+	local = (struct buffer){ 0 };
+	hub->refreshed = true;
+	return 0;
+}
+
+/* Own bits say whose end it is; the others are the function's number. */
+static void mac_of(uint32_t number, bool function, unsigned char mac[static 6])
+{
+	const unsigned char bytes[] = { 0x02, function, 0x70, (unsigned char)(number >> 16),
+		(unsigned char)(number >> 8), (unsigned char)number };
+
+	memcpy(mac, bytes, sizeof(bytes));
+}
+
+struct pair {
+	struct in_addr address;
+	char name[16];
+	struct links_end function, hub;
+};
+
+static void pair_next(struct hub *hub, struct pair *ret)
+{
+	uint32_t number = hub->next++;
+
+	if (RULES_FUNCTIONS + hub->next >= RULES_FUNCTIONS_END)
+		hub->next = 0;
+	*ret = (struct pair){ .address = address_of(RULES_FUNCTIONS + number) };
+	snprintf(ret->name, sizeof(ret->name), "pv%u", number);
+	ret->function = (struct links_end){ .name = "eth0", .index = HUB_FUNCTION };
+	ret->hub = (struct links_end){ .name = ret->name, .index = HUB_FIRST + (int)number };
+	mac_of(number, true, ret->function.mac);
+	mac_of(number, false, ret->hub.mac);
+}
+
+/* In the function's namespace. */
+static int pair_make(const struct hub *hub, const struct pair *pair)
+{
+	struct links_batch batch = { .count = 0 };
+
+	links_add_pair(&batch, &pair->function, &pair->hub, hub->network);
+	links_raise(&batch, HUB_LOOPBACK, 0);
+	links_add_address(&batch, HUB_FUNCTION, pair->address);
+	links_add_neighbour(&batch, HUB_FUNCTION, address_of(RULES_GATEWAY), pair->hub.mac);
+	links_add_route(&batch, HUB_FUNCTION, address_of(INADDR_ANY), address_of(RULES_GATEWAY));
+	return links_run(&batch);
+}
+
+/* In the hub's. */
+static int pair_accept(const struct pair *pair)
+{
+	struct links_batch batch = { .count = 0 };
+
+	links_raise(&batch, pair->hub.index, 0);
+	links_add_neighbour(&batch, pair->hub.index, pair->address, pair->function.mac);
+	links_add_route(&batch, pair->hub.index, pair->address, address_of(INADDR_ANY));
+	return links_run(&batch);
+}
+
+int hub_attach(struct hub *hub, int *ret_network)
+{
+	_cleanup_close_ int network = -1;
+	struct pair pair;
+	int r;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	r = network < 0 ? -errno : ipv6_disable();
+	if (r == 0)
+		r = -EEXIST;
+	/* Numbers come round after four million; one that is in use still is passed over. */
+	for (int i = 0; r == -EEXIST && i < HUB_PAIRS_TRIED; i++) {
+		pair_next(hub, &pair);
+		r = pair_make(hub, &pair);
+	}
+	if (setns(hub->network, CLONE_NEWNET) < 0)
+		_exit(1);
+	if (r == 0)
+		r = pair_accept(&pair);
+	if (r == 0)
+		*ret_network = take_fd(&network);
+	return r;
+}

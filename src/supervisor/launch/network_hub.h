@@ -1,0 +1,62 @@
+/*
+ * network_hub.h - the network namespace that the pairs of all functions meet in, and its way out.
+ *
+ * The way out is one `pasta` (of the package passt): an unprivileged process of the machine that
+ * makes a socket of its own for every connection of the hub. So the machine's firewall, routes and
+ * forwarding stay as they are, and what works as root works without.
+ *
+ *     function: eth0 100.64.x.y --- hub: pvN ... rules ... tap 100.64.0.2 --- pasta --- machine
+ *
+ * As root, the hub belongs to a user namespace of an id that nothing else has, since pasta refuses to
+ * be root and must be able to enter; a process of that id, the holder, keeps both namespaces and
+ * is how pasta finds them. Otherwise the supervisor's own user namespace owns the hub.
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/err.h"
+#include "base/macros.h"
+#include "supervisor/launch/network_resolvers.h"
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct hub {
+	char pasta[PATH_MAX], nft[PATH_MAX];
+	const char *allowed; /* private networks that may be reached, or NULL */
+	bool root;           /* not in a user namespace */
+	int machine;         /* network namespace */
+	int machine_link;    /* netlink sockets in it */
+	int machine_watch;
+	int network;          /* the hub's namespace, -1 before there is one */
+	pid_t holder, uplink; /* 0: there is none */
+	int uplink_pidfd;
+	int uplink_complaints; /* what pasta says */
+	/* What the rules know of the machine. */
+	bool refreshed;
+	struct resolvers resolvers;
+	struct buffer local; /* its own prefixes, with commas behind them */
+	uint32_t next;       /* number of the next function */
+};
+
+/* What is missing on this machine for a hub, as the sentence; 0 or -errno. Changes nothing. */
+int hub_check(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* Builds it and enters its network namespace. The caller is the init of a pid namespace and has a
+ * mount namespace of its own. 0 or -errno with the sentence; may be tried again. */
+int hub_build(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* Starts pasta and waits until its interface is there and configured. 0 or -errno. */
+int hub_connect(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* Ends pasta, if it has not ended yet; its words are the sentence. */
+void hub_disconnect(struct hub *hub, struct err *e);
+
+/* Reads what the machine's addresses and resolvers are, and tells the rules of a change. 0 or -errno. */
+int hub_refresh(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* A network namespace with a way to the hub and no other. 0 or -errno; the caller is in the hub
+ * before and after. */
+int hub_attach(struct hub *hub, int *ret_network) MUST_CHECK;
