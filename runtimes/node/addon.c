@@ -16,7 +16,7 @@ static pv_handle *handle;
 
 struct call {
 	napi_env env;
-	uint32_t number; /* the first argument, where it is one */
+	uint32_t number; /* the argument that is one */
 	struct {
 		char *data; /* NULL where it is neither a string nor a Buffer */
 		size_t size;
@@ -57,10 +57,8 @@ static napi_value event(struct call *c, bool warmup)
 #define SIZE(i) c->argument[i].size
 #define CALLS(X)                                                                                   \
 	X(open, outcome(c, pv_open(&handle) ?: pv_set_runtime_version(handle, DATA(0))))           \
-	X(template, outcome(c, pv_template(handle)))                                               \
-	X(isClone, outcome(c, pv_is_clone(handle)))                                                \
+	X(template, outcome(c, pv_template(handle) ?: pv_random(DATA(0), SIZE(0))))                \
 	X(attribute, text(c, pv_function(handle, DATA(0)), NAPI_AUTO_LENGTH))                      \
-	X(environment, text(c, pv_environment(handle, c->number), NAPI_AUTO_LENGTH))               \
 	X(initFailed, outcome(c, pv_init_failed(handle, DATA(0), DATA(1), SIZE(1))))               \
 	X(note, outcome(c, pv_note(handle, DATA(0))))                                              \
 	X(warmup, event(c, true))                                                                  \
@@ -81,10 +79,11 @@ static napi_value event(struct call *c, bool warmup)
 #define DESCRIBE(name, result) { .utf8name = #name, .method = enter, .data = (void *)call_##name },
 CALLS(DEFINE)
 
-static void argument_read(struct call *c, int i, napi_value value)
+static void argument_read(struct call *c, size_t i, napi_value value)
 {
 	bool is_buffer = false;
 
+	napi_get_value_uint32(c->env, value, &c->number);
 	if (napi_is_buffer(c->env, value, &is_buffer) == napi_ok && is_buffer)
 		napi_get_buffer_info(c->env, value, (void **)&DATA(i), &SIZE(i));
 	else if (napi_get_value_string_utf8(c->env, value, NULL, 0, &SIZE(i)) == napi_ok &&
@@ -101,8 +100,7 @@ static napi_value enter(napi_env env, napi_callback_info info)
 	void *call = NULL;
 
 	napi_get_cb_info(env, info, &count, values, NULL, &call);
-	napi_get_value_uint32(env, values[0], &c.number);
-	for (int i = 0; i < 2; i++)
+	for (size_t i = 0; i < count && i < 2; i++)
 		argument_read(&c, i, values[i]);
 	result = ((napi_value(*)(struct call *))call)(&c);
 	for (int i = 0; i < 2; i++)

@@ -9,16 +9,17 @@ const diagnostics = require('diagnostics_channel');
 const pv = require('./polyvisor.node');
 const { load, named } = require('./handler.js');
 const { current, invoke, report } = require('./invocation.js');
-const renew = require('./unique.js');
+const { renew, seed } = require('./unique.js');
 
-const COMMON = ['http', 'https', 'fs/promises', 'zlib', 'dns', 'child_process', 'worker_threads'];
+const COMMON = ['http', 'https'];
 const HEAP_GROWTH = 4 << 20;
 const turn = () => new Promise(setImmediate);
 const children = new Set();
 const before = [];
 const after = [];
-/* Gives events and takes outcomes. Others have its shape, on which compiled code relies. */
-const supervisor = { next: pv.next, reply: pv.reply, fail: pv.fail };
+/* Gives events and takes outcomes. Others have its shape, on which compiled code relies. Between
+ * the clone and its first wait for an event there is no turn and no promise: each costs pages. */
+const supervisor = { begin: () => park(true), next: pv.next, reply: pv.reply, fail: pv.fail };
 let serving = false;
 let heapCollected = 0;
 
@@ -48,7 +49,10 @@ process.on('beforeExit', () => current.drained ? current.drained() : abort(named
 	'Runtime.NodeJsExit', 'The event loop ran empty.'), 'Init Error', 1));
 
 /* A collection of everything touches, and so copies, all that a function shares with the runtime. */
-function collect() {
+async function settle() {
+	await turn();
+	if (!cloned)
+		return;
 	const { heapUsed } = process.memoryUsage();
 	if (heapUsed > heapCollected + HEAP_GROWTH)
 		gc();
@@ -58,18 +62,27 @@ function collect() {
 }
 
 /* Returns in a clone only: of the runtime template the first time, of the function's the second. */
-async function park(isIsolate) {
-	await turn();
-	if (cloned)
-		collect();
+function park(isIsolate) {
 	try {
-		pv.template();
+		pv.template(seed);
 	} catch {
 		process.exit(1);
 	}
 	serving = isIsolate;
 	if (cloned)
 		renew(isIsolate);
+	return cloned && after.length > 0;
+}
+
+/* The handler, or, where a hook fails, what ends the isolate with the first event. */
+async function restore(handler) {
+	try {
+		for (const hook of after)
+			await hook();
+		return handler;
+	} catch (error) {
+		return () => abort(error, 'Restore Error', 1);
+	}
 }
 
 function become() {
@@ -93,6 +106,8 @@ function reap() {
 }
 
 async function serve(handler, source) {
+	if (source.begin())
+		handler = await restore(handler);
 	for (let event; (event = source.next()) !== undefined; await turn()) {
 		await invoke(handler, event, source);
 		reap();
@@ -101,15 +116,15 @@ async function serve(handler, source) {
 
 /* Runs through all that an isolate runs through, so that its memory is made here and shared. */
 async function warm() {
-	let rounds = 300;
+	let rounds = 50;
 	COMMON.forEach(require);
 	const handler = await load(__dirname, 'hello.handler');
-	await serve(handler, { next: () => rounds-- ? '{}' : undefined, reply() {}, fail() {} });
+	await serve(handler, { begin() {}, next: () => rounds-- ? '{}' : undefined, reply() {}, fail() {} });
 }
 
 async function warmUp(handler) {
 	let index = 0;
-	await serve(handler, { next: () => pv.warmup(index++), reply() {},
+	await serve(handler, { begin() {}, next: () => pv.warmup(index++), reply() {},
 		fail: (type, json) => pv.note(`A warm-up event failed: ${json}`) });
 	for (const hook of cloned ? before : [])
 		await hook();
@@ -119,16 +134,11 @@ async function main() {
 	pv.open(process.versions.node);
 	if (cloned)
 		await warm();
-	await park(false);
-	let handler = await become();
+	await settle();
+	park(false);
+	const handler = await become();
 	await warmUp(handler);
-	await park(true);
-	try {
-		for (const hook of cloned ? after : [])
-			await hook();
-	} catch (error) {
-		handler = () => abort(error, 'Restore Error', 1);
-	}
+	await settle();
 	await serve(handler, supervisor);
 	process.exit(0);
 }

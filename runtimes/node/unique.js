@@ -7,8 +7,8 @@ const crypto = require('crypto');
 const pv = require('./polyvisor.node');
 
 const BLOCK_MIN = 128; /* bytes: a block kept ahead of use is larger, a key or an identifier is not */
-const seed = new Int32Array(4);
-const blocks = new Map();
+const seed = new Int32Array(4); /* filled by whoever calls renew() */
+const blocks = [];
 let a, b, c, counter;
 let clone = 0;
 let inTemplate = true;
@@ -44,18 +44,18 @@ function remember(owner, name) {
 	const fill = owner[name];
 	owner[name] = function (block, ...rest) {
 		if (inTemplate && rest.length === 0 && block?.byteLength >= BLOCK_MIN)
-			blocks.set(block, () => Reflect.apply(fill, this, [block]));
+			blocks.push(() => Reflect.apply(fill, this, [block]));
 		return Reflect.apply(fill, this, [block, ...rest]);
 	};
 }
 
 /* In every clone; `isolate` when this one is no template. */
 function renew(isolate) {
-	pv.random(seed);
 	a = seed[0], b = seed[1], c = seed[2], counter = seed[3];
 	clone++;
 	inTemplate = !isolate;
-	blocks.forEach((fill) => fill());
+	for (let i = 0; i < blocks.length; i++)
+		blocks[i]();
 }
 
 const web = Object.getPrototypeOf(crypto.webcrypto);
@@ -65,6 +65,7 @@ web.randomUUID = () => crypto.randomUUID();
 remember(crypto, 'randomFillSync');
 remember(web, 'getRandomValues');
 Object.defineProperty(process, 'pid', { get: pv.pid, enumerable: true, configurable: true });
+pv.random(seed);
 renew(false);
 
-module.exports = renew;
+module.exports = { renew, seed };
