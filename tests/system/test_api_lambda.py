@@ -467,6 +467,20 @@ def test_a_reply_may_have_6_megabytes_and_no_more(daemon):
     assert daemon.invoke("big", 1).json() == 1
 
 
+def test_what_runs_is_answered_when_its_function_is_deleted(daemon):
+    create(daemon, "doomed")
+    daemon.invoke("doomed", 1)
+    replies = []
+    thread = threading.Thread(target=lambda: replies.append(
+        daemon.invoke("doomed", {"do": "sleep", "seconds": 1}, timeout=10)))
+    thread.start()
+    time.sleep(0.3)
+    assert daemon.request("DELETE", FUNCTIONS + "/doomed").status_code == 204
+    thread.join()
+    assert len(replies) == 1, "it was never answered"
+    assert replies[0].status_code in (200, 404, 500, 502, 503)
+
+
 def test_a_dry_run_runs_nothing(daemon):
     c = client(daemon)
     create(daemon, "dry", archive({"index.py": "raise Exception"}))

@@ -20,7 +20,7 @@
  */
 #define CONNECTION_MEMORY (32 * 1024)
 
-#define COLLECT_INTERVAL (30 * USEC_PER_SEC)
+#define COLLECT_INTERVAL (5 * USEC_PER_SEC)
 /* For requests that idle connections have on their way: they are told that it was the last. */
 #define DRAIN_GRACE (500 * USEC_PER_MSEC)
 #define FAREWELL_TURNS 100 /* to send what is left when the front ends */
