@@ -396,6 +396,42 @@ def test_own_jackson(runtime, tmp_path):
         assert isolate.invoke('{"other": 5}').json() == "5 true"
 
 
+def test_own_serializer(runtime, tmp_path):
+    """A function's own way between JSON and objects, found as a service."""
+    source = tmp_path / "Custom.java"
+    source.write_text("""
+        import com.amazonaws.services.lambda.runtime.CustomPojoSerializer;
+        import java.io.InputStream;
+        import java.io.OutputStream;
+        import java.io.UncheckedIOException;
+        import java.io.IOException;
+        import java.lang.reflect.Type;
+        public class Custom implements CustomPojoSerializer {
+            @SuppressWarnings("unchecked")
+            public <T> T fromJson(InputStream input, Type type) {
+                try {
+                    return (T) (type.getTypeName() + " " + new String(input.readAllBytes()));
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+            public <T> T fromJson(String input, Type type) { return null; }
+            public <T> void toJson(T value, OutputStream output, Type type) {
+                try {
+                    output.write(("custom " + value + " " + type.getTypeName()).getBytes());
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+            public CharSequence handle(CharSequence event) { return event; }
+        }""")
+    root = javac(tmp_path / "root", source)
+    (root / "META-INF/services").mkdir(parents=True)
+    (root / "META-INF/services/com.amazonaws.services.lambda.runtime.CustomPojoSerializer").write_text("Custom\n")
+    with runtime.become(handler="Custom::handle", task_root=root) as function, function.launch() as isolate:
+        assert isolate.invoke(b"not JSON").payload == b"custom java.lang.CharSequence not JSON java.lang.CharSequence"
+
+
 # Warm-up events and hooks.
 
 def test_warmup_events(become):

@@ -5,6 +5,7 @@
 package polyvisor;
 
 import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.CustomPojoSerializer;
 import com.amazonaws.services.lambda.runtime.RequestHandler;
 import com.amazonaws.services.lambda.runtime.RequestStreamHandler;
 import com.fasterxml.jackson.annotation.JsonInclude;
@@ -47,6 +48,7 @@ final class Handler {
 	private final Object target;
 	private final ObjectReader[] readers;
 	private final ObjectWriter writer;
+	private final CustomPojoSerializer custom; /* the function's own, or null */
 
 	/* Readers and writer find out about their types when they are made, in the function template. */
 	private Handler(Class<?> type, Method method) throws Throwable {
@@ -55,6 +57,7 @@ final class Handler {
 				.map(each -> JSON.readerFor(JSON.getTypeFactory().resolveMemberType(each, known)))
 				.toArray(ObjectReader[]::new);
 		this.writer = JSON.writerFor(JSON.getTypeFactory().resolveMemberType(method.getGenericReturnType(), known));
+		this.custom = ServiceLoader.load(CustomPojoSerializer.class, type.getClassLoader()).findFirst().orElse(null);
 		this.method = method;
 		method.setAccessible(true);
 		this.target = Modifier.isStatic(method.getModifiers()) ? null : instantiate(type);
@@ -147,10 +150,14 @@ final class Handler {
 			} else if (wanted == OutputStream.class) {
 				arguments[i] = reply = new ByteArrayOutputStream();
 			} else {
-				arguments[i] = read(event, readers[i]);
+				arguments[i] = custom == null ? read(event, readers[i])
+						: custom.fromJson(new ByteArrayInputStream(event), method.getGenericParameterTypes()[i]);
 			}
 		}
 		Object result = call(arguments);
+		if (custom != null && reply == null) {
+			custom.toJson(result, reply = new ByteArrayOutputStream(), method.getGenericReturnType());
+		}
 		return reply != null ? reply.toByteArray() : write(result, writer);
 	}
 
