@@ -5,6 +5,7 @@
 #include "supervisor/host/features.h"
 
 #include "base/fd.h"
+#include "supervisor/host/egress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -223,6 +224,16 @@ static enum feature_state probe_root(char *detail, size_t size)
 	return present_if(geteuid() == 0);
 }
 
+static enum feature_state probe_egress(char *detail, size_t size)
+{
+	struct egress_tools tools;
+	struct err e = { 0 };
+	int r = egress_find(&tools, &e);
+
+	snprintf(detail, size, "%s", e.text);
+	return present_if(r == 0);
+}
+
 static const struct feature features[] = {
 	{ "pidfd", "processes are signalled without being mistaken for others",
 		"nothing runs (Linux 5.3)", FEATURE_REQUIRED, probe_pidfd },
@@ -255,6 +266,8 @@ static const struct feature features[] = {
 	{ "page-privacy", "no other program learns what pages a function has",
 		"page merging or swap may tell tenants of each other's memory", FEATURE_STRICT,
 		probe_page_privacy },
+	{ "egress", "functions reach out, but neither this machine nor each other",
+		"functions have no network but by network=host", FEATURE_USEFUL, probe_egress },
 	{ "huge-pages", "heaps of runtimes are cloned in large pages",
 		"launches of Java take longer", FEATURE_USEFUL, probe_huge_pages },
 };

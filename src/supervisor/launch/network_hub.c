@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -46,19 +47,6 @@ static int proc_write(const char *path, const char *text)
 	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
 }
 
-static int program_find(const char *name, char path[static PATH_MAX])
-{
-	static const char *const directories[] = { "/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-		"/usr/bin", "/sbin", "/bin" };
-
-	for (size_t i = 0; i < array_size(directories); i++) {
-		snprintf(path, PATH_MAX, "%s/%s", directories[i], name);
-		if (access(path, X_OK) == 0)
-			return 0;
-	}
-	return -ENOENT;
-}
-
 /* Root of the machine: of a user namespace, an id of the hub's own would have to be mapped. */
 static bool is_root(void)
 {
@@ -73,35 +61,37 @@ static bool is_root(void)
 
 int hub_check(struct hub *hub, struct err *e)
 {
-	static const char device[] = "/dev/net/tun";
-
 	hub->root = is_root();
-	if (program_find("pasta", hub->pasta) < 0)
-		return err_set(e, -ENOENT, "pasta is not installed (package passt)");
-	if (program_find("nft", hub->nft) < 0)
-		return err_set(e, -ENOENT, "nft is not installed (package nftables)");
-	/* Root makes the device node itself. */
-	if (!hub->root && access(device, R_OK | W_OK) < 0)
-		return err_errno(e, -errno, "%s cannot be opened", device);
+	return egress_find(&hub->tools, e);
+}
+
+/* Where only root may open the device, pasta gets a node of its own. Nobody else has this mount
+ * namespace. */
+static int hub_mount_tun(void)
+{
+	if (mount("dev", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k") < 0 ||
+		mkdir("/dev/net", 0755) < 0 ||
+		mknod("/dev/net/tun", S_IFCHR | 0600, makedev(10, 200)) < 0 ||
+		chmod("/dev/net/tun", 0666) < 0)
+		return -errno;
 	return 0;
 }
 
-/* The init's own /proc, so that pasta and we mean the same by a number; and as root a /dev, where
- * pasta's id may open what only root may on some machines. Nobody else has this mount namespace. */
+/* The init's own /proc, so that pasta and we mean the same by a number. */
 static int hub_mount(struct hub *hub, struct err *e)
 {
+	int r;
+
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return err_errno(e, -errno, "the network helper cannot mount its /proc");
-	if (!hub->root)
+	if (!hub->root || !hub->tools.tun_is_closed)
 		return 0;
-	umask(0);
-	if (mount("dev", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k") < 0 ||
-		mkdir("/dev/net", 0755) < 0 ||
-		mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200)) < 0 ||
-		mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) < 0)
-		return err_errno(e, -errno, "the network helper cannot make a /dev/net/tun");
-	return 0;
+	r = hub_mount_tun();
+	return r < 0 ? err_errno(e, r,
+			       "/dev/net/tun is root's only (chmod 0666 /dev/net/tun opens it, as "
+			       "most systems have it), and there can be no other")
+		     : 0;
 }
 
 static int become_nobody_else(const struct hub *hub)
@@ -135,12 +125,17 @@ static int holder_enter(const struct hub *hub)
 	return r < 0 ? r : proc_write("/proc/self/gid_map", map);
 }
 
-static _Noreturn void holder_run(const struct hub *hub, int report)
+/* Says that it is there by its namespace, or why it is not by nothing but the number. */
+static _Noreturn void holder_run(const struct hub *hub, int socket_fd)
 {
-	int r = holder_enter(hub);
+	int r = holder_enter(hub), network = -1;
 
 	prctl(PR_SET_NAME, "polyvisor-hub");
-	if (write(report, &r, sizeof(r)) != sizeof(r) || r < 0)
+	if (r == 0) {
+		network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		r = network < 0 ? -errno : 0;
+	}
+	if (fd_send(socket_fd, &r, sizeof(r), &network, r == 0) < 0 || r < 0)
 		_exit(1);
 	syscall(SYS_close_range, 0, ~0U, 0);
 	/* Until the helper, the init of this pid namespace, ends. */
@@ -150,26 +145,25 @@ static _Noreturn void holder_run(const struct hub *hub, int report)
 
 static int holder_start(struct hub *hub)
 {
-	_cleanup_close_ int report = -1, theirs = -1;
-	int pipes[2], r, said = -ECHILD;
-	char path[64];
+	_cleanup_close_ int ours = -1, theirs = -1;
+	struct fd_message message = { 0 };
+	int pair[2], r, said = -ECHILD;
 
-	if (pipe2(pipes, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	report = pipes[0];
-	theirs = pipes[1];
+	ours = pair[0];
+	theirs = pair[1];
 	hub->holder = fork();
 	if (hub->holder < 0)
 		return -errno;
 	if (hub->holder == 0)
 		holder_run(hub, theirs);
 	theirs = fd_close(theirs);
-	r = fd_read_exactly(report, &said, sizeof(said));
-	if (r < 0 || said < 0)
-		return r < 0 ? r : said;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", hub->holder);
-	hub->network = open(path, O_RDONLY | O_CLOEXEC);
-	return hub->network < 0 ? -errno : 0;
+	r = fd_receive(ours, &said, sizeof(said), 0, &message);
+	if (r < 0 || said < 0 || message.fd_count != 1)
+		return r < 0 ? r : said < 0 ? said : -ECHILD;
+	hub->network = message.fds[0];
+	return 0;
 }
 
 /* Of interfaces that are still to come: a loopback keeps ::1. */
@@ -211,7 +205,7 @@ static int hub_furnish(struct hub *hub, struct err *e)
 
 	if (r < 0)
 		return err_errno(e, r, "IPv6 cannot be turned off for functions");
-	r = rules_load(hub->nft, hub->allowed, e);
+	r = rules_load(hub->tools.nft, hub->allowed, e);
 	if (r < 0)
 		return r;
 	hub_tune();
@@ -263,7 +257,7 @@ static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
 	char holder[16];
 	size_t n = 0;
 
-	argv[n++] = hub->pasta;
+	argv[n++] = hub->tools.pasta;
 	for (size_t i = 0; i < array_size(fixed); i++)
 		argv[n++] = fixed[i];
 	if (hub->resolvers.loopback) {
@@ -414,7 +408,7 @@ int hub_refresh(struct hub *hub, struct err *e)
 	if (hub->refreshed && resolvers_equal(&resolvers, &hub->resolvers) &&
 		buffer_equal(&local, &hub->local))
 		return 0;
-	r = rules_update(hub->nft, &local, &resolvers, e);
+	r = rules_update(hub->tools.nft, &local, &resolvers, e);
 	if (r < 0)
 		return r;
 	/* Pasta reads who it stands in for at its start. */

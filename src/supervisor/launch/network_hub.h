@@ -16,15 +16,15 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/macros.h"
+#include "supervisor/host/egress.h"
 #include "supervisor/launch/network_resolvers.h"
 
-#include <limits.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct hub {
-	char pasta[PATH_MAX], nft[PATH_MAX];
+	struct egress_tools tools;
 	const char *allowed; /* private networks that may be reached, or NULL */
 	bool root;           /* not in a user namespace */
 	int machine;         /* network namespace */
