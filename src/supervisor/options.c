@@ -67,6 +67,16 @@ static const struct option_row option_rows[] = {
 		NULL, OPTION_FLAG, AT(allow_host_network), 0, 0, { NULL } },
 	{ "first-uid", "UID", "of the 65536 user ids for functions, when started by root", "100000",
 		OPTION_NUMBER, AT(first_uid), 1, 4000000000, { NULL } },
+	{ "keys", "FILE", "access keys that may sign requests (AWS Signature Version 4), mode 600",
+		NULL, OPTION_TEXT, AT(keys), 0, 0, { NULL } },
+	{ "tls-certificate", "FILE", "answer HTTPS with this certificate chain (PEM)", NULL,
+		OPTION_TEXT, AT(tls_certificate), 0, 0, { NULL } },
+	{ "tls-key", "FILE", "its private key, mode 600", NULL, OPTION_TEXT, AT(tls_key), 0, 0,
+		{ NULL } },
+	{ "secrets", "DIR",
+		"files named like functions, mode 600, with NAME=VALUE lines for their "
+		"environment",
+		NULL, OPTION_TEXT, AT(secrets), 0, 0, { NULL } },
 	{ "warm", "NAMES", "runtimes whose template is made at start, or \"all\", or \"none\"",
 		"all", OPTION_TEXT, AT(warm), 0, 0, { NULL } },
 };

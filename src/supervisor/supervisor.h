@@ -39,7 +39,10 @@ struct options {
 	bool network_none;      /* default of the functions; else egress */
 	bool allow_host_network;  /* functions may ask for network = host */
 	const char *egress_allow; /* private networks that functions may reach, or NULL */
-	const char *warm; /* comma-separated runtimes whose templates are made at start; "all" */
+	const char *keys;         /* file of access keys; NULL: requests are not signed */
+	const char *tls_certificate, *tls_key; /* PEM files; both or none */
+	const char *secrets; /* directory with one file of variables per function, or NULL */
+	const char *warm;    /* comma-separated runtimes whose templates are made at start; "all" */
 };
 
 struct supervisor {

@@ -45,11 +45,16 @@ static bool check_members(struct change *change)
 	const char *auth = member(change->document, "AuthType");
 	const char *mode = member(change->document, "InvokeMode");
 
-	if (auth && strcmp(auth, "NONE") != 0) {
+	if (auth && strcmp(auth, "NONE") != 0 && strcmp(auth, "AWS_IAM") != 0) {
 		reply_error(change->request, API_INVALID_PARAMETER,
-			"The AuthType '%.32s' is not supported: signatures are not verified, so "
-			"the function would answer everybody all the same; use NONE.",
-			auth);
+			"The AuthType is '%.32s', but must be NONE or AWS_IAM.", auth);
+		return false;
+	}
+	if (auth && strcmp(auth, "AWS_IAM") == 0 && !change->request->front->keys) {
+		reply_error(change->request, API_INVALID_PARAMETER,
+			"The AuthType AWS_IAM needs keys to verify signatures with: start the "
+			"server "
+			"with --keys, or use NONE.");
 		return false;
 	}
 	if (mode && strcmp(mode, INVOKE_BUFFERED) != 0 && strcmp(mode, INVOKE_STREAM) != 0) {

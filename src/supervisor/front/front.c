@@ -1,6 +1,7 @@
 /*
  * front.c - see front.h: libmicrohttpd on the supervisor's loop, from its start to its end.
  */
+#include "supervisor/front/access.h"
 #include "supervisor/front/async.h"
 #include "supervisor/front/request.h"
 
@@ -85,15 +86,23 @@ static int front_start_daemon(struct front *front)
 {
 	const union MHD_DaemonInfo *info;
 
-	front->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO,
+	const struct MHD_OptionItem tls[] = {
+		{ front->tls_key ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, front->tls_key },
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, front->tls_certificate },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+
+	front->daemon = MHD_start_daemon((front->tls_key ? MHD_USE_TLS : 0) | MHD_USE_EPOLL |
+						 MHD_ALLOW_SUSPEND_RESUME |
+						 MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO,
 		0, NULL, NULL, request_handle, front, MHD_OPTION_URI_LOG_CALLBACK, request_begin,
 		front, MHD_OPTION_NOTIFY_COMPLETED, request_end, front,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, front,
 		MHD_OPTION_UNESCAPE_CALLBACK, keep_target, front, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)front->connection_max + 16, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)CONNECTION_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+		(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls,
+		MHD_OPTION_END);
 	if (!front->daemon)
 		return -EIO;
 	info = MHD_get_daemon_info(front->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -135,6 +144,9 @@ int front_new(struct supervisor *supervisor, const struct front_calls *calls, st
 	front_init(front, supervisor, calls);
 	/* Before there is a second thread that makes objects: the seed is made only once. */
 	json_object_seed(0);
+	r = access_open(front, e);
+	if (r < 0)
+		return r;
 	r = worker_new(supervisor->loop, &front->deployer);
 	if (r == 0)
 		r = front_start_daemon(front);
@@ -234,6 +246,7 @@ struct front *front_free(struct front *front)
 	}
 	async_free(front->async);
 	worker_free(front->deployer);
+	access_close(front);
 	loop_defer_cancel(loop, &front->wake);
 	loop_timer_cancel(loop, &front->timer);
 	loop_timer_cancel(loop, &front->sweep);

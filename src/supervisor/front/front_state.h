@@ -11,6 +11,7 @@
 #include <microhttpd.h>
 
 struct async;
+struct keys;
 
 #define FRONT_CONNECTIONS_MAX 8192
 #define FRONT_BODIES_MAX (512UL * 1024 * 1024) /* bytes of request bodies held at once */
@@ -30,6 +31,9 @@ struct front {
 	struct front_calls calls;
 	struct worker *deployer; /* large bodies, archives, removal of code */
 	struct async *async;
+
+	struct keys *keys;               /* NULL: nobody signs; see access.h */
+	char *tls_certificate, *tls_key; /* PEM, NULL: no TLS */
 
 	struct MHD_Daemon *daemon;
 	struct loop_source source; /* the daemon's epoll descriptor */

@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 #include "base/log.h"
+#include "supervisor/front/access.h"
 #include "supervisor/front/front_state.h"
 
 #include <errno.h>
@@ -195,7 +196,7 @@ static int split_address(const char *where, char *host, size_t host_size, const 
 	return 0;
 }
 
-static int listen_tcp(struct listener *listener, const char *where)
+static int listen_tcp(struct front *front, const char *where, struct err *e)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
 	const char *port;
@@ -204,7 +205,9 @@ static int listen_tcp(struct listener *listener, const char *where)
 
 	if (r < 0 || getaddrinfo(host, port, &hints, &list) != 0)
 		return -EINVAL;
-	r = listen_at(listener, list);
+	r = access_check_address(front, list->ai_addr, e);
+	if (r == 0)
+		r = listen_at(&front->listener, list);
 	freeaddrinfo(list);
 	return r;
 }
@@ -214,8 +217,10 @@ int listener_open(struct front *front, const char *where, struct err *e)
 	struct listener *listener = &front->listener;
 	bool is_unix = strncmp(where, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
 	int r = is_unix ? listen_unix(listener, where + strlen(UNIX_PREFIX))
-			: listen_tcp(listener, where);
+			: listen_tcp(front, where, e);
 
+	if (r < 0 && e->code)
+		return r;
 	if (r == -EINVAL)
 		return err_set(e, r,
 			"Cannot listen at '%s': give ADDR:PORT, such as 127.0.0.1:8480, or "

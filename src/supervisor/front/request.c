@@ -3,6 +3,7 @@
  */
 #include "supervisor/front/request.h"
 
+#include "supervisor/front/access.h"
 #include "supervisor/front/change.h"
 #include "supervisor/front/invoke.h"
 #include "supervisor/front/reply.h"
@@ -61,6 +62,7 @@ void request_end(void *data, struct MHD_Connection *mhd, void **context,
 	if (request->invocation)
 		invoke_detach(request);
 	change_free(request->change);
+	access_end(request);
 	if (request->stream)
 		stream_forget_request(request->stream);
 	loop_timer_cancel(front->supervisor->loop, &request->timer);
@@ -208,6 +210,7 @@ static enum MHD_Result request_start(
 	request->state = request->response ? REQUEST_DISCARD : REQUEST_BODY;
 	if (request->state == REQUEST_BODY) {
 		json_check_begin(&request->check);
+		access_begin(request);
 		return MHD_YES;
 	}
 	has_body = framing.length > 0 || framing.encodings > 0;
@@ -238,6 +241,7 @@ static void request_take(struct request *request, const char *data, size_t size)
 		front->body_bytes += size;
 		request->body_counted += size;
 		buffer_append(&request->body, data, size);
+		access_take(request, data, size);
 		if (request->body.failed)
 			reply_error(request, API_UNAVAILABLE, "Out of memory.");
 	}
@@ -265,7 +269,8 @@ static enum MHD_Result request_complete(struct request *request)
 		return request_queue(request);
 	connection_pause(request->connection);
 	request->state = REQUEST_HANDLING;
-	request->route->handle(request);
+	if (access_allows(request))
+		request->route->handle(request);
 	if (request->state == REQUEST_READY)
 		return request_queue(request);
 	request->state = REQUEST_RUNNING;

@@ -53,6 +53,8 @@ struct request {
 	size_t body_size, body_counted; /* bytes that came; those in front->body_bytes */
 	struct json_check check;        /* of the body, on routes with ROUTE_EVENT */
 	bool check_failed;
+	bool must_be_signed;
+	struct evp_md_ctx_st *digest; /* of the body, where the request must be signed */
 
 	struct MHD_Response *response;
 	unsigned status;

@@ -21,7 +21,7 @@
 static const struct route routes[] = {
 	/* The invocations first: they are nearly all that there is. */
 	{ "POST", FUNCTIONS "/{}/invocations", invoke_handle, CONFIG_PAYLOAD_MAX, ROUTE_EVENT },
-	{ NULL, "/fn/{}/*", url_handle, CONFIG_PAYLOAD_MAX, 0 },
+	{ NULL, "/fn/{}/*", url_handle, CONFIG_PAYLOAD_MAX, ROUTE_URL },
 	{ "POST", "/2021-11-15/functions/{}/response-streaming-invocations", stream_handle,
 		CONFIG_PAYLOAD_MAX, ROUTE_EVENT },
 
@@ -47,7 +47,7 @@ static const struct route routes[] = {
 	{ "DELETE", "/2021-10-31/functions/{}/url", api_delete_url, SMALL, 0 },
 	{ "GET", "/2021-10-31/functions/{}/urls", api_list_urls, SMALL, 0 },
 
-	{ "GET", "/healthz", view_health, SMALL, 0 },
+	{ "GET", "/healthz", view_health, SMALL, ROUTE_OPEN },
 	{ "GET", "/metrics", view_metrics, SMALL, 0 },
 	{ "GET", "/polyvisor/stats", view_stats, SMALL, 0 },
 	{ "GET", "/polyvisor/runtimes", view_runtimes, SMALL, 0 },

@@ -7,6 +7,8 @@
 
 enum route_flags {
 	ROUTE_EVENT = 1, /* the body is an event: checked to be JSON as it comes, never parsed */
+	ROUTE_OPEN = 2,  /* for everybody, see access.h */
+	ROUTE_URL = 4,   /* of a function: for whom its owner says */
 };
 
 struct route {
