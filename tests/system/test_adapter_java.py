@@ -200,6 +200,11 @@ def test_environment_is_the_functions(isolate_of, mode):
                      "AWS_LAMBDA_FUNCTION_NAME": "test", "MALLOC_ARENA_MAX": None, "POLYVISOR_FD": None}
 
 
+def test_options_that_come_too_late_are_noted(become):
+    assert become("cases.Cases::same", environment={"JAVA_TOOL_OPTIONS": "-Xss2m"}).notes == [
+        "JAVA_TOOL_OPTIONS has no effect: the virtual machine was started before the function"]
+
+
 def test_properties(isolate_of):
     found = isolate_of("cases.Cases::properties").invoke(["java.io.tmpdir", "java.awt.headless", "file.encoding", "user.dir"]).json()
     assert found == {"java.io.tmpdir": "/tmp", "java.awt.headless": "true", "file.encoding": "UTF-8", "user.dir": "/var/task"}
@@ -319,10 +324,22 @@ def test_huge_error_is_cut(isolate_of):
     assert error["errorType"] == "java.lang.IllegalStateException" and error["errorMessage"].startswith("xxx")
 
 
-def test_out_of_memory_fails_and_ends_the_isolate(isolate_of, mode):
-    isolate = isolate_of("cases.Cases::exhaust", mode)
-    assert failure(isolate.invoke(None))["errorType"] == "java.lang.OutOfMemoryError"
-    assert isolate.wait() == 0
+def test_out_of_memory_fails_and_ends_the_isolate(code, mode):
+    """With a smaller heap than that of the manifest, so that the machine is not filled."""
+    argv, env = fake.command_of("java")
+    argv = ["-Xmx64m" if word.startswith("-Xmx") else word for word in argv]
+    made, handler = [], {"handler": "cases.Cases::exhaust", "task_root": code}
+    if mode == "exec":
+        made.append(fake.start_exec(argv, env, **handler))
+    else:
+        made.append(fake.start_template(argv, env))
+        made.append(made[-1].become(**handler))
+        made.append(made[-1].launch())
+    error = failure(made[-1].invoke(None))
+    assert error["errorType"] == "java.lang.OutOfMemoryError" and error["errorMessage"] == "Java heap space"
+    assert made[-1].wait() == 0
+    for each in reversed(made):
+        each.end()
 
 
 def test_exit_ends_the_process_with_its_status(isolate_of, mode):

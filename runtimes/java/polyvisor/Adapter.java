@@ -10,6 +10,8 @@ import java.util.TimeZone;
 import org.crac.Core;
 
 final class Adapter {
+	private static final byte[] NOTHING = {};
+
 	/* Leaves by halt(), which waits for no thread of the function's. */
 	public static void main(String[] arguments) {
 		int status = 1;
@@ -43,6 +45,9 @@ final class Adapter {
 			TimeZone.setDefault(null);
 			Invocation.identify();
 			Log.configure(System.getenv());
+			if (System.getenv("JAVA_TOOL_OPTIONS") != null) {
+				Guest.send(Guest.NOTE, "JAVA_TOOL_OPTIONS has no effect: the virtual machine was started before the function", NOTHING);
+			}
 			Handler handler = Handler.load(Guest.function("handler"), Path.of(Guest.function("task_root")));
 			warm(handler);
 			if (isClone) {
@@ -61,7 +66,7 @@ final class Adapter {
 			try {
 				handler.handle(event, new Invocation());
 			} catch (Throwable e) {
-				Guest.send(Guest.NOTE, "Warm-up event " + i + " failed: " + e, event);
+				Guest.send(Guest.NOTE, "Warm-up event " + i + " failed: " + e, NOTHING);
 			}
 		}
 	}
