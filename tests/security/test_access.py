@@ -180,3 +180,31 @@ def _healthy(daemon, certificate):
         return requests.get(f"https://localhost:{daemon.port}/healthz", verify=certificate, timeout=5).ok
     except requests.RequestException:
         return False
+
+
+def test_secrets(polyvisor, tmp_path):
+    """Variables from a file reach the handler, and nobody else hears of them."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    value = "s3cr3t-value-4711"
+    for name, content, mode in (("holder", f"# mine\nTOKEN={value}\n", 0o600), ("open", "TOKEN=x\n", 0o644),
+                                ("broken", "not a variable\n", 0o600)):
+        (secrets / name).write_text(content)
+        (secrets / name).chmod(mode)
+    daemon = conftest.Daemon(tmp_path / "state", "--secrets", secrets, "--warm", "python").start()
+    try:
+        for name in ("holder", "open", "broken", "without"):
+            assert create(daemon, name, "python", "app.handler", ECHO).status_code == 201
+        for _ in range(2):
+            assert daemon.invoke("holder", {}).json() == value
+        assert daemon.invoke("without", {"mine": 1}).json() == {"mine": 1}
+        for name, expected in (("open", "chmod 600"), ("broken", "is not NAME=VALUE")):
+            reply = daemon.invoke(name, {})
+            assert reply.headers["X-Amz-Function-Error"] == "Unhandled" and expected in reply.text
+        told = [daemon.request("GET", path).text for path in
+                ("/metrics", "/polyvisor/stats", conftest.FUNCTIONS + "/holder", "/polyvisor/logs/holder?last=100000")]
+        assert not any(value in text for text in [*told, daemon.log(), daemon.cli("show", "holder").stdout])
+        daemon.stop()
+        assert not any(value.encode() in path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    finally:
+        daemon.kill()

@@ -48,6 +48,7 @@ static void deployment_free(struct deployment *d)
 	kit_done(&d->kit);
 	function_template_free(d->template);
 	deployment_end_init(d);
+	secrets_forget(&d->secrets);
 	config_unref(d->config);
 	uids_give_back(&d->registry->uids, d->uid);
 	free(d->arn);
@@ -139,7 +140,8 @@ static struct guest_spec deployment_spec(struct deployment *d)
 		.runtime_identifier = m->identifier ? m->identifier : m->name,
 		.arn = d->arn,
 		.log_stream = d->log_stream,
-		.environment = d->config->environment,
+		.environment =
+			d->secrets.environment ? d->secrets.environment : d->config->environment,
 		.memory_mb = d->config->memory_mb,
 		.reply_bytes = d->config->settings.reply_bytes,
 		.isolates = d->config->settings.concurrency,
@@ -326,15 +328,17 @@ static void deployment_start_template(struct deployment *d)
 		deployment_fail(d, r, "cannot make the function template");
 }
 
-/* Init and network are made at the same time; the later one goes on. */
+/* Init, network and secrets come at the same time; the last of them goes on. */
 static void deployment_prepared(struct deployment *d, const struct err *e)
 {
 	struct template_failure failure = { 0 };
 
+	if (d->state != DEPLOYMENT_INIT)
+		return;
 	if (e) {
 		failure.e = *e;
 		deployment_failed(d, &failure);
-	} else if (init_is_up(&d->init) && d->network.ready) {
+	} else if (init_is_up(&d->init) && d->network.ready && d->secrets.ready) {
 		deployment_start_template(d);
 	}
 }
@@ -363,6 +367,11 @@ static void deployment_network_lost(struct network_place *place)
 				   "invocation gets another");
 	deployment_cool_down(d);
 	function_pump_later(d->function);
+}
+
+static void deployment_secrets_read(struct secrets *secrets, const struct err *e)
+{
+	deployment_prepared(container_of(secrets, struct deployment, secrets), e);
 }
 
 static void deployment_attach_network(struct deployment *d)
@@ -407,10 +416,13 @@ void deployment_warm_up(struct deployment *d)
 			return;
 		}
 	}
-	if (d->network.ready)
-		deployment_prepared(d, NULL);
-	else
+	secrets_forget(&d->secrets);
+	if (!d->network.ready)
 		deployment_attach_network(d);
+	if (d->state == DEPLOYMENT_INIT)
+		secrets_read(&d->secrets, d->registry->supervisor->worker,
+			d->registry->supervisor->options.secrets, d->config->name,
+			d->config->environment, deployment_secrets_read);
 }
 
 void deployment_cool_down(struct deployment *d)

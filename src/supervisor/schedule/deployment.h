@@ -19,6 +19,7 @@
 #include "supervisor/launch/init.h"
 #include "supervisor/launch/isolate.h"
 #include "supervisor/launch/kit.h"
+#include "supervisor/schedule/secrets.h"
 #include "supervisor/launch/network.h"
 #include "supervisor/launch/function_template.h"
 #include "supervisor/store/config.h"
@@ -50,6 +51,7 @@ struct deployment {
 	char log_stream[64];
 	char *arn, *code; /* code: the host directory */
 	struct init init;
+	struct secrets secrets;
 	struct function_template *template;
 	struct kit kit; /* the next launch's */
 	struct loop_deferred make_kit, freeing;
