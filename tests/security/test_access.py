@@ -67,6 +67,17 @@ def test_awscli_signs(guarded, function, tmp_path):
     assert json.loads((tmp_path / "out").read_text()) == {"a": 1}
 
 
+def test_our_own_command_line_signs(guarded, function, tmp_path):
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    (tmp_path / "mine.py").write_text("def handler(event, context):\n    return event\n")
+    guarded.cli("deploy", tmp_path / "mine.py", "--warm", env=keys)
+    assert json.loads(guarded.cli("invoke", "mine", '{"a": "ü"}', env=keys).stdout) == {"a": "ü"}
+    for words in (["list"], ["show", "mine"], ["stats"], ["runtimes"], ["logs", "mine"], ["remove", "mine"]):
+        guarded.cli(*words, env=keys)
+    refused = guarded.cli("list", check=False, env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+    assert refused.returncode not in (0, 1) and "not signed" in refused.stderr
+
+
 @pytest.mark.parametrize("key,secret", [(KEY, "wrong"), ("UNKNOWN", SECRET), ("OTHER", SECRET)])
 def test_wrong_keys(guarded, function, key, secret):
     with pytest.raises(botocore.exceptions.ClientError) as caught:
