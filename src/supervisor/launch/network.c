@@ -16,19 +16,19 @@
 #include <sys/epoll.h>
 
 #define NETWORK_LIMIT (15 * USEC_PER_SEC) /* of an answer; the helper takes 1 ms, its start 1 s */
+#define NETWORK_ASKED 64                  /* at once: as many as its socket surely holds */
 #define NETWORK_PAUSE (1 * USEC_PER_SEC)  /* before a lost helper is started again */
 
 /*
- *     IDLE --wanted--> STARTING --news: available--> OPEN
- *                        |  ^ \ --news: not--> CLOSED --news: available--> OPEN
- *                        v  |
- *                     any, helper lost
+ *     IDLE --wanted--> STARTING --news: there is one--> OPEN --helper lost--> STARTING
+ *                            \                            ^
+ *                             --news: none, helper lost--> CLOSED --news: there is one
  */
 enum network_state {
 	NETWORK_IDLE,     /* nobody has wanted a way out yet */
 	NETWORK_STARTING, /* the helper has not said yet whether there is one */
 	NETWORK_OPEN,
-	NETWORK_CLOSED, /* there is none now; the helper goes on trying */
+	NETWORK_CLOSED, /* there is none now; that is tried again */
 };
 
 struct network {
@@ -40,9 +40,10 @@ struct network {
 	struct spawn spawn;
 	struct loop_source reports;
 	struct loop_timer restart;
-	struct list waiting; /* places that want a way out, while STARTING or asked for */
+	struct list waiting; /* places that want a way out */
+	struct list asked;   /* those of them that the helper was asked for, in order */
 	struct list places;  /* that have one */
-	uint32_t sequence;
+	uint32_t asked_count, sequence;
 	char reason[ERR_TEXT_MAX], description[ERR_TEXT_MAX + 128];
 };
 
@@ -74,12 +75,20 @@ const char *network_describe(const struct network *n)
 	return n->description;
 }
 
-static void place_finish(struct network_place *place, const struct err *e)
+/* Takes it out of whichever list it is in. */
+static void place_leave(struct network_place *place)
 {
 	loop_timer_cancel(place->network->loop, &place->limit);
+	if (place->sequence)
+		place->network->asked_count--;
 	place->sequence = 0;
-	place->ready = !e;
 	list_remove(&place->link);
+}
+
+static void place_finish(struct network_place *place, const struct err *e)
+{
+	place_leave(place);
+	place->ready = !e;
 	if (place->fd >= 0 && place->mode == CONFIG_NETWORK_EGRESS)
 		list_append(&place->network->places, &place->link);
 	place->attached(place, e);
@@ -93,48 +102,48 @@ static void place_fail(struct network_place *place, int code)
 	place_finish(place, &e);
 }
 
-static void place_fall_back(struct network_place *place)
-{
-	place->mode = CONFIG_NETWORK_NONE;
-	place_finish(place, NULL);
-}
-
 static void place_expired(struct loop_timer *timer)
 {
 	place_fail(container_of(timer, struct network_place, limit), -ETIMEDOUT);
 }
 
-static void place_request(struct network *n, struct network_place *place)
+static void place_ask(struct network *n, struct network_place *place)
 {
 	struct network_request request;
 	int r;
 
 	n->sequence = n->sequence == UINT32_MAX ? 1 : n->sequence + 1;
-	place->sequence = request.sequence = n->sequence;
+	request.sequence = n->sequence;
 	r = fd_send(n->reports.fd, &request, sizeof(request), NULL, 0);
-	if (r < 0)
+	if (r < 0) {
 		place_fail(place, r);
+		return;
+	}
+	place->sequence = request.sequence;
+	n->asked_count++;
+	list_remove(&place->link);
+	list_append(&n->asked, &place->link);
 }
 
-/* Once it is known whether there is a way out. */
+/* Once it is known whether there is a way out: as many as may be asked for now, or none for all. */
 static void network_serve_waiting(struct network *n)
 {
-	struct network_place *place, *following;
+	struct network_place *place;
 
-	list_for_each_safe (place, following, &n->waiting, link) {
-		if (place->sequence)
-			continue;
-		if (n->state == NETWORK_OPEN)
-			place_request(n, place);
-		else if (n->state == NETWORK_CLOSED)
-			place_fall_back(place);
+	while (n->state == NETWORK_OPEN && n->asked_count < NETWORK_ASKED &&
+		(place = list_first(&n->waiting, struct network_place, link)))
+		place_ask(n, place);
+	while (n->state == NETWORK_CLOSED &&
+		(place = list_first(&n->waiting, struct network_place, link))) {
+		place->mode = CONFIG_NETWORK_NONE;
+		place_finish(place, NULL);
 	}
 }
 
 static void network_heard_news(struct network *n, const struct network_report *report)
 {
 	network_set_state(n, report->available ? NETWORK_OPEN : NETWORK_CLOSED, report->text);
-	log_info("%s", n->description);
+	log_message(report->available ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s", n->description);
 	network_serve_waiting(n);
 }
 
@@ -142,19 +151,20 @@ static void network_heard_answer(struct network *n, const struct network_report 
 {
 	struct network_place *place;
 
-	list_for_each (place, &n->waiting, link)
+	/* In the order in which they were asked for, so the first but for those not wanted now. */
+	list_for_each (place, &n->asked, link)
 		if (place->sequence == report->sequence)
 			break;
-	if (&place->link == &n->waiting) {
-		fd_close(fd); /* not wanted any more */
-		return;
+	if (&place->link == &n->asked) {
+		fd_close(fd);
+	} else if (report->error < 0 || fd < 0) {
+		fd_close(fd);
+		place_fail(place, report->error < 0 ? report->error : -EBADMSG);
+	} else {
+		place->fd = fd;
+		place_finish(place, NULL);
 	}
-	if (report->error < 0) {
-		place_fail(place, report->error);
-		return;
-	}
-	place->fd = fd;
-	place_finish(place, NULL);
+	network_serve_waiting(n);
 }
 
 static void network_reports_ready(struct loop_source *source, uint32_t events)
@@ -181,20 +191,25 @@ static void network_reports_ready(struct loop_source *source, uint32_t events)
 
 static void network_restart(struct loop_timer *timer);
 
-/* Everything that the helper made is gone. */
+/* Everything that the helper made is gone; who waits for it is asked for again. A helper that never
+ * got as far may never do. */
 static void network_lost(struct network *n, const char *why)
 {
-	struct network_place *place, *following;
+	struct network_place *place;
 
 	processes_spawn_cancel(&n->spawn);
 	process_abandon(&n->helper);
 	loop_remove(n->loop, &n->reports);
 	n->reports.fd = fd_close(n->reports.fd);
-	network_set_state(n, NETWORK_STARTING, why);
+	network_set_state(n, n->state == NETWORK_OPEN ? NETWORK_STARTING : NETWORK_CLOSED, why);
 	log_warning("%s; starting another", why);
-	list_for_each (place, &n->waiting, link)
+	while ((place = list_last(&n->asked, struct network_place, link))) {
 		place->sequence = 0;
-	list_for_each_safe (place, following, &n->places, link) {
+		list_remove(&place->link);
+		list_prepend(&n->waiting, &place->link);
+	}
+	n->asked_count = 0;
+	while ((place = list_first(&n->places, struct network_place, link))) {
 		network_detach(place);
 		place->lost(place);
 	}
@@ -234,7 +249,6 @@ static int network_start(struct network *n)
 	_cleanup_close_ int ours = -1, theirs = -1;
 	int pair[2], r;
 
-	network_set_state(n, NETWORK_STARTING, "");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	ours = pair[0];
@@ -272,8 +286,10 @@ static void network_attach_egress(struct network *n, struct network_place *place
 		place_fail(place, -ENOMEM);
 		return;
 	}
-	if (n->state == NETWORK_IDLE)
+	if (n->state == NETWORK_IDLE) {
+		network_set_state(n, NETWORK_STARTING, "");
 		network_restart(&n->restart);
+	}
 	network_serve_waiting(n);
 }
 
@@ -313,10 +329,8 @@ void network_detach(struct network_place *place)
 {
 	if (!place->network)
 		return;
-	loop_timer_cancel(place->network->loop, &place->limit);
-	list_remove(&place->link);
+	place_leave(place);
 	place->fd = fd_close(place->fd);
-	place->sequence = 0;
 	place->ready = false;
 	place->network = NULL;
 }
@@ -337,8 +351,9 @@ int network_new(struct loop *loop, struct processes *processes,
 	n->options = *options;
 	n->helper.pidfd = n->reports.fd = -1;
 	list_init(&n->waiting);
+	list_init(&n->asked);
 	list_init(&n->places);
-	network_set_state(n, NETWORK_IDLE, "");
+	network_set_state(n, options->egress ? NETWORK_STARTING : NETWORK_IDLE, "");
 	if (options->egress)
 		network_restart(&n->restart);
 	*ret = n;

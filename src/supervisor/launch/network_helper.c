@@ -34,9 +34,9 @@ static _Noreturn void helper_end(void)
 	_exit(0);
 }
 
-static void helper_send(struct helper *helper, const struct network_report *report, int fd)
+static void helper_send(struct helper *helper, const struct network_report *report)
 {
-	if (fd_send(helper->socket, report, sizeof(*report), &fd, fd >= 0) < 0)
+	if (fd_send(helper->socket, report, sizeof(*report), NULL, 0) < 0)
 		helper_end();
 }
 
@@ -49,7 +49,7 @@ static void helper_tell(struct helper *helper, const char *text)
 	if (news.available == helper->news.available && !strcmp(news.text, helper->news.text))
 		return;
 	helper->news = news;
-	helper_send(helper, &news, -1);
+	helper_send(helper, &news);
 }
 
 static void helper_tell_resolvers(struct helper *helper)
@@ -115,14 +115,19 @@ static void helper_serve(struct helper *helper)
 	struct network_report report = { 0 };
 	struct network_request request;
 	struct fd_message message;
-	_cleanup_close_ int network = -1;
 
 	if (fd_receive(helper->socket, &request, sizeof(request), 0, &message) < 0 ||
 		message.size != sizeof(request))
 		helper_end();
 	report.sequence = request.sequence;
-	report.error = helper->available ? hub_attach(&helper->hub, &network) : -ENETDOWN;
-	helper_send(helper, &report, network);
+	report.error = -ENETDOWN;
+	if (helper->available) {
+		const struct network_report done = { .sequence = request.sequence };
+
+		report.error = hub_attach(&helper->hub, helper->socket, &done, sizeof(done));
+	}
+	if (report.error < 0)
+		helper_send(helper, &report);
 }
 
 /* Waits for something to do; what is not there is not waited for. */
@@ -164,8 +169,7 @@ _Noreturn void network_helper_run(struct child *child)
 
 	helper.socket = child->message.fds[0];
 	helper.supervisor_pidfd = child->supervisor_pidfd;
-	helper.hub = (struct hub){ .machine = -1,
-		.machine_link = -1,
+	helper.hub = (struct hub){ .machine_link = -1,
 		.machine_watch = -1,
 		.network = -1,
 		.uplink_pidfd = -1,

@@ -94,6 +94,25 @@ static int hub_mount(struct hub *hub, struct err *e)
 		     : 0;
 }
 
+/* Lets a child do it in the hub: who has entered that as an ordinary user may not come back to the
+ * machine's network. 0 or the -errno of the work. */
+static int hub_run(struct hub *hub, int (*work)(struct hub *hub, void *data), void *data)
+{
+	int status, r;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		r = setns(hub->network, CLONE_NEWNET) < 0 ? -errno : work(hub, data);
+		_exit(-r);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
 static int become_nobody_else(const struct hub *hub)
 {
 	if (!hub->root)
@@ -105,6 +124,7 @@ static int become_nobody_else(const struct hub *hub)
 	return 0;
 }
 
+/* A user namespace as well, so that pasta may enter with no right but that of being its owner. */
 static int holder_enter(const struct hub *hub)
 {
 	char map[32];
@@ -112,13 +132,10 @@ static int holder_enter(const struct hub *hub)
 
 	if (r < 0)
 		return r;
+	snprintf(map, sizeof(map), "0 %u 1", geteuid());
 	/* The change of id has hidden the namespaces from pasta, which is of the same id. */
-	if (prctl(PR_SET_DUMPABLE, 1) < 0 ||
-		unshare((hub->root ? CLONE_NEWUSER : 0) | CLONE_NEWNET) < 0)
+	if (prctl(PR_SET_DUMPABLE, 1) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		return -errno;
-	if (!hub->root)
-		return 0;
-	snprintf(map, sizeof(map), "0 %u 1", HUB_UID);
 	r = proc_write("/proc/self/setgroups", "deny");
 	if (r == 0)
 		r = proc_write("/proc/self/uid_map", map);
@@ -135,7 +152,7 @@ static _Noreturn void holder_run(const struct hub *hub, int socket_fd)
 		network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		r = network < 0 ? -errno : 0;
 	}
-	if (fd_send(socket_fd, &r, sizeof(r), &network, r == 0) < 0 || r < 0)
+	if (fd_send(socket_fd, &r, sizeof(r), &network, r == 0 ? 1 : 0) < 0 || r < 0)
 		_exit(1);
 	syscall(SYS_close_range, 0, ~0U, 0);
 	/* Until the helper, the init of this pid namespace, ends. */
@@ -198,53 +215,44 @@ static void hub_tune(void)
 	}
 }
 
-static int hub_furnish(struct hub *hub, struct err *e)
+static int hub_furnish(struct hub *hub, void *data)
 {
 	struct links_batch batch = { .count = 0 };
 	int r = ipv6_disable();
 
-	if (r < 0)
-		return err_errno(e, r, "IPv6 cannot be turned off for functions");
-	r = rules_load(hub->tools.nft, hub->allowed, e);
-	if (r < 0)
-		return r;
+	(void)hub;
+	(void)data;
 	hub_tune();
 	links_raise(&batch, HUB_LOOPBACK, 0);
-	r = links_run(&batch);
-	/* Last: nothing is forwarded before there are rules. */
 	if (r == 0)
-		r = proc_write("/proc/sys/net/ipv4/ip_forward", "1");
-	return r < 0 ? err_errno(e, r, "the network of functions cannot be set up") : 0;
-}
-
-static int machine_open(struct hub *hub)
-{
-	int r;
-
-	hub->machine = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (hub->machine < 0)
-		return -errno;
-	r = links_open(&hub->machine_link);
-	return r < 0 ? r : links_watch(&hub->machine_watch);
+		r = links_run(&batch);
+	return r < 0 ? r : proc_write("/proc/sys/net/ipv4/ip_forward", "1");
 }
 
 int hub_build(struct hub *hub, struct err *e)
 {
 	int r = 0;
 
-	if (hub->network < 0) {
+	if (!hub->mounted)
 		r = hub_mount(hub, e);
-		if (r < 0)
-			return r;
-		r = machine_open(hub);
-		if (r == 0)
-			r = holder_start(hub);
-		if (r < 0)
-			return err_errno(e, r, "the network namespace of functions cannot be made");
-	}
-	if (setns(hub->network, CLONE_NEWNET) < 0)
-		return err_errno(e, -errno, "the network namespace of functions cannot be entered");
-	return hub_furnish(hub, e);
+	if (r < 0)
+		return r;
+	hub->mounted = true;
+	if (hub->machine_link < 0)
+		r = links_open(&hub->machine_link);
+	if (r == 0 && hub->machine_watch < 0)
+		r = links_watch(&hub->machine_watch);
+	if (r == 0 && hub->network < 0)
+		r = holder_start(hub);
+	if (r < 0)
+		return err_errno(e, r, "the network namespace of functions cannot be made");
+	/* Nothing is forwarded before there are rules. */
+	r = rules_load(&(struct rules){ hub->tools.nft, hub->network }, hub->allowed, e);
+	if (r < 0)
+		return r;
+	r = hub_run(hub, hub_furnish, NULL);
+	return r < 0 ? err_errno(e, r, "the network namespace of functions cannot be furnished")
+		     : 0;
 }
 
 static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
@@ -252,7 +260,7 @@ static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
 	static const char *const fixed[] = { "-f", "-q", "-4", "-I", "tap", "-t", "none", "-u",
 		"none", "-T", "none", "-U", "none", "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
 		"--no-ndp", "--no-ra" };
-	const char *argv[array_size(fixed) + 6];
+	const char *argv[array_size(fixed) + 5];
 	char *const environment[] = { NULL };
 	char holder[16];
 	size_t n = 0;
@@ -264,15 +272,12 @@ static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
 		argv[n++] = "--dns-forward";
 		argv[n++] = "100.64.0.4";
 	}
-	if (!hub->root)
-		argv[n++] = "--netns-only";
 	snprintf(holder, sizeof(holder), "%d", hub->holder);
 	argv[n++] = holder;
 	argv[n] = NULL;
 	signal(SIGPIPE, SIG_DFL); /* pasta takes one that is ignored for an error */
-	if (setns(hub->machine, CLONE_NEWNET) < 0 || become_nobody_else(hub) < 0 ||
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || dup2(complaints, 1) < 0 ||
-		dup2(complaints, 2) < 0 ||
+	if (become_nobody_else(hub) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		dup2(complaints, 1) < 0 || dup2(complaints, 2) < 0 ||
 		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		dprintf(complaints, "%s\n", strerror(errno));
 	else
@@ -296,16 +301,6 @@ static int uplink_start(struct hub *hub)
 		return -errno;
 	hub->uplink_pidfd = (int)syscall(SYS_pidfd_open, hub->uplink, 0);
 	return hub->uplink_pidfd < 0 ? -errno : 0;
-}
-
-static int uplink_configure(int index)
-{
-	struct links_batch batch = { .count = 0 };
-
-	links_raise(&batch, index, LINKS_MTU);
-	links_add_address(&batch, index, address_of(RULES_HUB));
-	links_add_route(&batch, index, address_of(INADDR_ANY), address_of(RULES_UPLINK));
-	return links_run(&batch);
 }
 
 /* The first line since the last call; the pipe takes what fits and pasta does not wait for it. Where
@@ -344,15 +339,27 @@ void hub_disconnect(struct hub *hub, struct err *e)
 	hub->uplink_complaints = fd_close(hub->uplink_complaints);
 }
 
-/* Waits for the interface: -ECHILD when pasta ends instead. */
-static int uplink_wait(struct hub *hub, unsigned *ret_index)
+static int uplink_configure(int index)
+{
+	struct links_batch batch = { .count = 0 };
+
+	links_raise(&batch, index, LINKS_MTU);
+	links_add_address(&batch, index, address_of(RULES_HUB));
+	links_add_route(&batch, index, address_of(INADDR_ANY), address_of(RULES_UPLINK));
+	return links_run(&batch);
+}
+
+/* Waits for pasta's interface: -ECHILD when pasta ends instead. */
+static int uplink_join(struct hub *hub, void *data)
 {
 	struct pollfd end = { .fd = hub->uplink_pidfd, .events = POLLIN };
 
+	(void)data;
 	for (int i = 0; i < HUB_CONNECT_LIMIT; i++) {
-		*ret_index = if_nametoindex("tap");
-		if (*ret_index)
-			return 0;
+		unsigned index = if_nametoindex("tap");
+
+		if (index)
+			return uplink_configure((int)index);
 		if (poll(&end, 1, 10) > 0)
 			return -ECHILD;
 	}
@@ -361,13 +368,10 @@ static int uplink_wait(struct hub *hub, unsigned *ret_index)
 
 int hub_connect(struct hub *hub, struct err *e)
 {
-	unsigned index;
 	int r = uplink_start(hub);
 
 	if (r == 0)
-		r = uplink_wait(hub, &index);
-	if (r == 0)
-		r = uplink_configure((int)index);
+		r = hub_run(hub, uplink_join, NULL);
 	if (r == 0)
 		return 0;
 	if (r != -ECHILD)
@@ -408,7 +412,7 @@ int hub_refresh(struct hub *hub, struct err *e)
 	if (hub->refreshed && resolvers_equal(&resolvers, &hub->resolvers) &&
 		buffer_equal(&local, &hub->local))
 		return 0;
-	r = rules_update(hub->tools.nft, &local, &resolvers, e);
+	r = rules_update(&(struct rules){ hub->tools.nft, hub->network }, &local, &resolvers, e);
 	if (r < 0)
 		return r;
 	/* Pasta reads who it stands in for at its start. */
@@ -435,33 +439,38 @@ struct pair {
 	struct in_addr address;
 	char name[16];
 	struct links_end function, hub;
+	/* Who gets the function's namespace, and with what. */
+	int socket;
+	const void *message;
+	size_t size;
 };
 
-static void pair_next(struct hub *hub, struct pair *ret)
+static void pair_next(struct hub *hub, struct pair *pair)
 {
 	uint32_t number = hub->next++;
 
 	if (RULES_FUNCTIONS + hub->next >= RULES_FUNCTIONS_END)
 		hub->next = 0;
-	*ret = (struct pair){ .address = address_of(RULES_FUNCTIONS + number) };
-	snprintf(ret->name, sizeof(ret->name), "pv%u", number);
-	ret->function = (struct links_end){ .name = "eth0", .index = HUB_FUNCTION };
-	ret->hub = (struct links_end){ .name = ret->name, .index = HUB_FIRST + (int)number };
-	mac_of(number, true, ret->function.mac);
-	mac_of(number, false, ret->hub.mac);
+	pair->address = address_of(RULES_FUNCTIONS + number);
+	snprintf(pair->name, sizeof(pair->name), "pv%u", number);
+	pair->function = (struct links_end){ .name = "eth0", .index = HUB_FUNCTION };
+	pair->hub = (struct links_end){ .name = pair->name, .index = HUB_FIRST + (int)number };
+	mac_of(number, true, pair->function.mac);
+	mac_of(number, false, pair->hub.mac);
 }
 
 /* In the function's namespace. */
 static int pair_make(const struct hub *hub, const struct pair *pair)
 {
 	struct links_batch batch = { .count = 0 };
+	int r = ipv6_disable();
 
 	links_add_pair(&batch, &pair->function, &pair->hub, hub->network);
 	links_raise(&batch, HUB_LOOPBACK, 0);
 	links_add_address(&batch, HUB_FUNCTION, pair->address);
 	links_add_neighbour(&batch, HUB_FUNCTION, address_of(RULES_GATEWAY), pair->hub.mac);
 	links_add_route(&batch, HUB_FUNCTION, address_of(INADDR_ANY), address_of(RULES_GATEWAY));
-	return links_run(&batch);
+	return r < 0 ? r : links_run(&batch);
 }
 
 /* In the hub's. */
@@ -475,28 +484,31 @@ static int pair_accept(const struct pair *pair)
 	return links_run(&batch);
 }
 
-int hub_attach(struct hub *hub, int *ret_network)
+static int pair_connect(struct hub *hub, void *data)
 {
-	_cleanup_close_ int network = -1;
-	struct pair pair;
-	int r;
+	const struct pair *pair = data;
+	int network, r;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		return -errno;
 	network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	r = network < 0 ? -errno : ipv6_disable();
+	r = network < 0 ? -errno : pair_make(hub, pair);
+	if (r == 0 && setns(hub->network, CLONE_NEWNET) < 0)
+		r = -errno;
 	if (r == 0)
-		r = -EEXIST;
+		r = pair_accept(pair);
+	return r < 0 ? r : fd_send(pair->socket, pair->message, pair->size, &network, 1);
+}
+
+int hub_attach(struct hub *hub, int socket, const void *message, size_t size)
+{
+	struct pair pair = { .socket = socket, .message = message, .size = size };
+	int r = -EEXIST;
+
 	/* Numbers come round after four million; one that is in use still is passed over. */
 	for (int i = 0; r == -EEXIST && i < HUB_PAIRS_TRIED; i++) {
 		pair_next(hub, &pair);
-		r = pair_make(hub, &pair);
+		r = hub_run(hub, pair_connect, &pair);
 	}
-	if (setns(hub->network, CLONE_NEWNET) < 0)
-		_exit(1);
-	if (r == 0)
-		r = pair_accept(&pair);
-	if (r == 0)
-		*ret_network = take_fd(&network);
 	return r;
 }

@@ -7,9 +7,9 @@
  *
  *     function: eth0 100.64.x.y --- hub: pvN ... rules ... tap 100.64.0.2 --- pasta --- machine
  *
- * As root, the hub belongs to a user namespace of an id that nothing else has, since pasta refuses to
- * be root and must be able to enter; a process of that id, the holder, keeps both namespaces and
- * is how pasta finds them. Otherwise the supervisor's own user namespace owns the hub.
+ * The hub has a user namespace around it, whose owner pasta is: so it may enter without any right. As
+ * root that is an id which nothing else has, since pasta refuses to be root; else it is the
+ * supervisor's. A process of that id, the holder, keeps both namespaces and is how pasta finds them.
  */
 #pragma once
 
@@ -27,11 +27,10 @@ struct hub {
 	struct egress_tools tools;
 	const char *allowed; /* private networks that may be reached, or NULL */
 	bool root;           /* not in a user namespace */
-	int machine;         /* network namespace */
-	int machine_link;    /* netlink sockets in it */
-	int machine_watch;
-	int network;          /* the hub's namespace, -1 before there is one */
-	pid_t holder, uplink; /* 0: there is none */
+	bool mounted;
+	int machine_link, machine_watch; /* netlink sockets of the machine's network */
+	int network;                     /* the hub's namespace, -1 before there is one */
+	pid_t holder, uplink;            /* 0: there is none */
 	int uplink_pidfd;
 	int uplink_complaints; /* what pasta says */
 	/* What the rules know of the machine. */
@@ -44,8 +43,8 @@ struct hub {
 /* What is missing on this machine for a hub, as the sentence; 0 or -errno. Changes nothing. */
 int hub_check(struct hub *hub, struct err *e) MUST_CHECK;
 
-/* Builds it and enters its network namespace. The caller is the init of a pid namespace and has a
- * mount namespace of its own. 0 or -errno with the sentence; may be tried again. */
+/* Builds it, without a way out. The caller is the init of a pid namespace and has a mount namespace of
+ * its own. 0 or -errno with the sentence; may be tried again. */
 int hub_build(struct hub *hub, struct err *e) MUST_CHECK;
 
 /* Starts pasta and waits until its interface is there and configured. 0 or -errno. */
@@ -57,6 +56,6 @@ void hub_disconnect(struct hub *hub, struct err *e);
 /* Reads what the machine's addresses and resolvers are, and tells the rules of a change. 0 or -errno. */
 int hub_refresh(struct hub *hub, struct err *e) MUST_CHECK;
 
-/* A network namespace with a way to the hub and no other. 0 or -errno; the caller is in the hub
- * before and after. */
-int hub_attach(struct hub *hub, int *ret_network) MUST_CHECK;
+/* Makes a network namespace with a way to the hub and no other, and sends it with the message. 0 or
+ * -errno, and nothing was sent. */
+int hub_attach(struct hub *hub, int socket, const void *message, size_t size) MUST_CHECK;

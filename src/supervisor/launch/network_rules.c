@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,12 +86,14 @@ static int memory_file(const char *text, size_t size, int *ret_fd)
 	return 0;
 }
 
-static _Noreturn void nft_execute(const char *nft, int script, int complaint)
+static _Noreturn void nft_execute(const struct rules *where, int script, int complaint)
 {
-	char *const argv[] = { (char *)nft, "-f", "-", NULL }, *const environment[] = { NULL };
+	char *const argv[] = { (char *)where->nft, "-f", "-", NULL };
+	char *const environment[] = { NULL };
 
-	if (dup2(script, 0) >= 0 && dup2(complaint, 1) >= 0 && dup2(complaint, 2) >= 0)
-		execve(nft, argv, environment);
+	if (setns(where->network, CLONE_NEWNET) == 0 && dup2(script, 0) >= 0 &&
+		dup2(complaint, 1) >= 0 && dup2(complaint, 2) >= 0)
+		execve(where->nft, argv, environment);
 	_exit(127);
 }
 
@@ -103,7 +106,7 @@ static void complaint_read(int complaint, char *line, size_t size)
 	line[strcspn(line, "\n")] = '\0';
 }
 
-static int nft_run(const char *nft, const struct buffer *script, struct err *e)
+static int nft_run(const struct rules *where, const struct buffer *script, struct err *e)
 {
 	_cleanup_close_ int text = -1, complaint = -1;
 	char line[256];
@@ -119,13 +122,13 @@ static int nft_run(const char *nft, const struct buffer *script, struct err *e)
 		return err_errno(e, r, "cannot write the rules of the network");
 	pid = fork();
 	if (pid == 0)
-		nft_execute(nft, text, complaint);
+		nft_execute(where, text, complaint);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return err_errno(e, -errno, "cannot run %s", nft);
+		return err_errno(e, -errno, "cannot run %s", where->nft);
 	if (status == 0)
 		return 0;
 	complaint_read(complaint, line, sizeof(line));
-	return err_set(e, -EIO, "%s refused the rules of the network (status %#x): %s", nft,
+	return err_set(e, -EIO, "%s refused the rules of the network (status %#x): %s", where->nft,
 		(unsigned)status, line);
 }
 
@@ -161,15 +164,17 @@ int rules_check_networks(const char *networks, struct err *e)
 	}
 }
 
-int rules_load(const char *nft, const char *allowed, struct err *e)
+int rules_load(const struct rules *where, const char *allowed, struct err *e)
 {
 	_cleanup_buffer_ struct buffer script = { 0 };
 
+	/* What an attempt before this one may have left. */
+	buffer_append_string(&script, "table inet polyvisor { }\ndelete table inet polyvisor\n");
 	for (size_t i = 0; i < array_size(rules); i++)
 		buffer_printf(&script, "%s\n", rules[i]);
 	if (allowed)
 		buffer_printf(&script, "add element inet polyvisor allowed { %s }\n", allowed);
-	return nft_run(nft, &script, e);
+	return nft_run(where, &script, e);
 }
 
 static void resolver_add(struct buffer *script, uint32_t nameserver, struct in_addr resolver)
@@ -182,8 +187,8 @@ static void resolver_add(struct buffer *script, uint32_t nameserver, struct in_a
 	buffer_printf(script, "add element inet polyvisor dns { %s : %s }\n", from, to);
 }
 
-int rules_update(const char *nft, const struct buffer *local, const struct resolvers *resolvers,
-	struct err *e)
+int rules_update(const struct rules *where, const struct buffer *local,
+	const struct resolvers *resolvers, struct err *e)
 {
 	_cleanup_buffer_ struct buffer script = { 0 };
 	struct in_addr stand_in = { htonl(RULES_RESOLVER) };
@@ -198,5 +203,5 @@ int rules_update(const char *nft, const struct buffer *local, const struct resol
 			resolvers->loopback
 				? stand_in
 				: resolvers->addresses[min_of(i, resolvers->count - 1)]);
-	return nft_run(nft, &script, e);
+	return nft_run(where, &script, e);
 }

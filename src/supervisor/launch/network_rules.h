@@ -29,10 +29,15 @@
 /* "10.1.0.0/16,192.168.7.1": 0, or -EINVAL with the sentence. */
 int rules_check_networks(const char *networks, struct err *e) MUST_CHECK;
 
-/* In the hub's network namespace: the rules, with private networks that may be reached all the same
- * (checked; NULL for none). `nft` is the path of the program. 0 or -errno. */
-int rules_load(const char *nft, const char *allowed, struct err *e) MUST_CHECK;
+struct rules {
+	const char *nft; /* path of the program */
+	int network;     /* the hub's namespace, where it runs */
+};
+
+/* The rules, with private networks that may be reached all the same (checked; NULL for none). 0 or
+ * -errno. May be called again. */
+int rules_load(const struct rules *where, const char *allowed, struct err *e) MUST_CHECK;
 
 /* The set and the map, all at once. `local`: prefixes with commas behind them. */
-int rules_update(const char *nft, const struct buffer *local, const struct resolvers *resolvers,
-	struct err *e) MUST_CHECK;
+int rules_update(const struct rules *where, const struct buffer *local,
+	const struct resolvers *resolvers, struct err *e) MUST_CHECK;
