@@ -25,10 +25,15 @@ test: test-packages
 	$(MAKE) all
 	BUILD=$(BUILD) tools/run-tests
 
+# What takes too long for every change: endurance, faults at random moments, fuzzing.
+test-long: test-packages
+	$(MAKE) all
+	BUILD=$(BUILD) tools/run-tests long
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan
 
-.PHONY: all packages test-packages run test install clean
+.PHONY: all packages test-packages run test test-long install clean
