@@ -21,6 +21,7 @@
  */
 #define CONNECTION_MEMORY (32 * 1024)
 
+#define DEPLOYER_NICENESS 5
 #define COLLECT_INTERVAL (5 * USEC_PER_SEC)
 /* For requests that idle connections have on their way: they are told that it was the last. */
 #define DRAIN_GRACE (500 * USEC_PER_MSEC)
@@ -133,6 +134,25 @@ static void front_init(
 	list_init(&front->changing);
 }
 
+/* Once, on the deployer: it, and what it starts, give way to the loop and to the functions. */
+static void lower_priority(struct job *job)
+{
+	(void)job;
+	setpriority(PRIO_PROCESS, (id_t)gettid(), DEPLOYER_NICENESS);
+}
+
+static void collect_work(struct job *job)
+{
+	struct front *front = container_of(job, struct front, collect);
+
+	code_collect(store_code(front->supervisor->store));
+}
+
+static void collect_done(struct job *job)
+{
+	container_of(job, struct front, collect)->collecting = false;
+}
+
 int front_new(struct supervisor *supervisor, const struct front_calls *calls, struct front **ret,
 	struct err *e)
 {
@@ -148,8 +168,12 @@ int front_new(struct supervisor *supervisor, const struct front_calls *calls, st
 	if (r < 0)
 		return r;
 	r = worker_new(supervisor->loop, &front->deployer);
-	if (r == 0)
+	if (r == 0) {
+		front->collect.work = lower_priority;
+		front->collect.done = collect_done;
+		worker_submit(front->deployer, &front->collect);
 		r = front_start_daemon(front);
+	}
 	if (r < 0)
 		return err_errno(e, r, "Could not start the HTTP server");
 	r = async_new(front, &front->async, e);
@@ -182,18 +206,6 @@ bool front_is_idle(const struct front *front)
 {
 	return list_empty(&front->requests) &&
 	       (list_empty(&front->connections) || usec_monotonic() > front->drained_at);
-}
-
-static void collect_work(struct job *job)
-{
-	struct front *front = container_of(job, struct front, collect);
-
-	code_collect(store_code(front->supervisor->store));
-}
-
-static void collect_done(struct job *job)
-{
-	container_of(job, struct front, collect)->collecting = false;
 }
 
 static void collect_again(struct loop_timer *timer)
