@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <sys/socket.h>
 
-#define FD_PASS_MAX 8 /* descriptors in one message; more than any message of ours carries */
+#define FD_PASS_MAX 12 /* descriptors in one message; more than any message of ours carries */
 
 /* Closes fd unless it is negative; keeps errno; returns -1, so that `fd = fd_close(fd)` works. */
 int fd_close(int fd);

@@ -53,6 +53,19 @@ static uint64_t envelope_number(struct envelope *envelope, const char *setting, 
 	return value ? strtoull(value, NULL, 10) : otherwise;
 }
 
+/* By itself, since that is the one way that does not wait for a grace period of the kernel's. */
+static int step_enter_groups(struct envelope *envelope)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < envelope->group_count; i++) {
+		if (r == 0 && write(envelope->groups[i], "0", 1) < 0)
+			r = -errno;
+		envelope->groups[i] = fd_close(envelope->groups[i]);
+	}
+	return r;
+}
+
 static int step_join_namespaces(struct envelope *envelope)
 {
 	if (envelope->mount_namespace < 0)
@@ -242,6 +255,7 @@ static int step_say_hello(struct envelope *envelope)
 
 /* The order is that of the kernel's permissions: each step takes away what the next ones do without. */
 static const struct envelope_step function_steps[] = {
+	{ "The control groups of the function cannot be entered", step_enter_groups },
 	{ "The namespaces of the function cannot be entered", step_join_namespaces },
 	{ "The function cannot have mounts of its own", step_own_mounts },
 	{ "The function cannot have namespaces of its own", step_own_namespaces },

@@ -120,6 +120,8 @@ void reseed_find(struct reseed *reseed);
 /* Gives every generator found new entropy. 0 or -EIO. */
 int reseed_run(const struct reseed *reseed) MUST_CHECK;
 
+#define ENVELOPE_GROUPS_MAX 4
+
 /* What a clone is made of; descriptors are the clone's to close, -1 where there is none. */
 struct envelope {
 	struct pv_handle *handle;
@@ -128,8 +130,10 @@ struct envelope {
 	int pid_namespace, mount_namespace; /* of the function's init */
 	int socket;                         /* to be the clone's handle->fd */
 	int console;
-	int tmp; /* a mount */
-	int cgroup;
+	int tmp;                         /* a mount */
+	int cgroup;                      /* v2: a directory to be made in */
+	int groups[ENVELOPE_GROUPS_MAX]; /* v1: files to write itself into */
+	size_t group_count;
 	int system_calls; /* the program of those that are allowed */
 	int network;      /* a namespace to join */
 };

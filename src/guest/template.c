@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,6 +77,30 @@ bool handle_is_confined(struct pv_handle *handle)
 	return value && strcmp(value, "1") == 0;
 }
 
+static size_t template_number(struct envelope *envelope, const char *setting)
+{
+	const char *value = role_setting(&envelope->handle->become, setting);
+
+	return value ? strtoul(value, NULL, 10) : 0;
+}
+
+/* Of a BECOME, the control groups come last. Returns how many descriptors come before them, or
+ * -EBADMSG. */
+static int template_take_groups(struct envelope *envelope, const struct fd_message *message)
+{
+	size_t count = message->fd_count, groups = template_number(envelope, SETTING_GROUPS);
+
+	if (template_number(envelope, SETTING_CGROUP) == 1 && count > 0)
+		envelope->cgroup = message->fds[--count];
+	if (groups > count || groups > ENVELOPE_GROUPS_MAX)
+		return -EBADMSG;
+	count -= groups;
+	envelope->group_count = groups;
+	for (size_t i = 0; i < groups; i++)
+		envelope->groups[i] = message->fds[count + i];
+	return (int)count;
+}
+
 /* Gives the descriptors of a request their names; settings.h has the order. 0 or -EBADMSG. */
 static int template_sort_descriptors(struct envelope *envelope, struct fd_message *message)
 {
@@ -92,12 +117,13 @@ static int template_sort_descriptors(struct envelope *envelope, struct fd_messag
 		namespaces && launch ? &envelope->tmp : NULL,
 		launch ? &envelope->cgroup : NULL,
 	};
-	size_t taken = 0;
+	int count = launch ? (int)message->fd_count : template_take_groups(envelope, message);
+	int taken = 0;
 
 	for (size_t i = 0; i < array_size(places); i++)
-		if (places[i] && taken < message->fd_count)
+		if (places[i] && taken < count)
 			*places[i] = message->fds[taken++];
-	if (taken < message->fd_count || envelope->console < 0 ||
+	if (taken != count || envelope->console < 0 ||
 		(namespaces && launch && envelope->tmp < 0) ||
 		(confined && !launch && envelope->system_calls < 0))
 		return -EBADMSG;

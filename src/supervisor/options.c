@@ -77,6 +77,8 @@ static const struct option_row option_rows[] = {
 		"files named like functions, mode 600, with NAME=VALUE lines for their "
 		"environment",
 		NULL, OPTION_TEXT, AT(secrets), 0, 0, { NULL } },
+	{ "cgroups", "auto|v2|v1|none", "which control groups limit functions", "auto", OPTION_TEXT,
+		AT(cgroups), 0, 0, { NULL } },
 	{ "warm", "NAMES", "runtimes whose template is made at start, or \"all\", or \"none\"",
 		"all", OPTION_TEXT, AT(warm), 0, 0, { NULL } },
 };

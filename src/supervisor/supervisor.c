@@ -8,6 +8,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/host/features.h"
 #include "supervisor/host/rootless.h"
+#include "supervisor/launch/cgroup.h"
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/network.h"
 #include "supervisor/launch/processes.h"
@@ -16,7 +17,9 @@
 #include "supervisor/loop/loop.h"
 #include "supervisor/options.h"
 #include "supervisor/schedule/function_state.h"
+#include "supervisor/schedule/group.h"
 #include "supervisor/schedule/metrics.h"
+#include "supervisor/schedule/watch.h"
 #include "supervisor/store/code.h"
 #include "supervisor/store/config.h"
 #include "supervisor/store/store.h"
@@ -262,6 +265,21 @@ static int daemon_become_rootless(struct daemon *d, struct err *e)
 	return rootless_enter(e);
 }
 
+static int supervisor_start_limits(struct supervisor *s, struct err *e)
+{
+	char text[CGROUPS_TEXT_MAX];
+	int r = worker_new(s->loop, &s->keeper);
+
+	if (r == 0)
+		r = watch_new(s->registry, &s->registry->watch);
+	if (r < 0)
+		return err_errno(e, r, "cannot watch over the limits of functions");
+	cgroups_describe(s->cgroups, text);
+	log_info("%s", text);
+	groups_start(s);
+	return 0;
+}
+
 /* The order matters: the spawner is forked while there is one thread and little memory. */
 static int daemon_start(struct daemon *d, struct err *e)
 {
@@ -283,6 +301,8 @@ static int daemon_start(struct daemon *d, struct err *e)
 		r = daemon_make_mount_point(d, e);
 	if (r == 0)
 		r = system_calls_compile(&s->system_calls, e);
+	if (r == 0)
+		r = cgroups_new(s->options.cgroups, &s->cgroups, e);
 	if (r < 0)
 		return r;
 	runtimes_extend_root(s->runtimes, &d->root);
@@ -302,7 +322,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 		r = registry_start(s->registry);
 	if (r < 0)
 		return err_errno(e, r, "cannot start the scheduler");
-	r = supervisor_load_functions(s, e);
+	r = supervisor_start_limits(s, e);
+	if (r == 0)
+		r = supervisor_load_functions(s, e);
 	return r < 0 ? r : front_new(s, &supervisor_front_calls, &s->front, e);
 }
 
@@ -310,6 +332,7 @@ static void daemon_stop(struct daemon *d)
 {
 	struct supervisor *s = &d->s;
 
+	s->stopping = true;
 	s->front = front_free(s->front);
 	if (s->worker)
 		worker_flush(s->worker);
@@ -317,7 +340,10 @@ static void daemon_stop(struct daemon *d)
 	s->runtimes = runtimes_free(s->runtimes);
 	s->network = network_free(s->network);
 	s->worker = worker_free(s->worker);
+	if (s->keeper)
+		s->keeper = worker_free(s->keeper);
 	s->processes = processes_free(s->processes);
+	s->cgroups = cgroups_free(s->cgroups);
 	s->store = store_free(s->store);
 	if (s->loop)
 		loop_remove(s->loop, &d->signals);

@@ -20,6 +20,7 @@ struct scheduler;
 struct store;
 struct worker;
 struct processes;
+struct cgroups;
 
 /* As given on the command line; the table in options.c has names, defaults and meanings. */
 struct options {
@@ -42,6 +43,7 @@ struct options {
 	const char *keys;         /* file of access keys; NULL: requests are not signed */
 	const char *tls_certificate, *tls_key; /* PEM files; both or none */
 	const char *secrets; /* directory with one file of variables per function, or NULL */
+	const char *cgroups; /* auto, v2, v1 or none */
 	const char *warm;    /* comma-separated runtimes whose templates are made at start; "all" */
 };
 
@@ -49,6 +51,10 @@ struct supervisor {
 	struct options options;
 	struct loop *loop;
 	struct worker *worker;
+	struct worker
+		*keeper; /* a second one, for what waits for the kernel: control groups, and the
+				* measuring of memory */
+	struct cgroups *cgroups;
 	struct store *store;
 	struct processes *processes;
 	struct runtimes *runtimes;
@@ -57,6 +63,7 @@ struct supervisor {
 	struct front *front;
 	int system_calls; /* the program of those that functions may make; -1: none yet */
 	bool rootless;    /* an ordinary user's, in a user namespace of its own */
+	bool stopping;    /* the loop has ended, and everything else is about to */
 	bool draining;    /* SIGTERM: take no new invocations, finish what runs */
 };
 

@@ -22,6 +22,10 @@
  *     reply-bytes   largest reply                6291456
  *     pids          tasks of an isolate          no limit
  *     descriptors   open files of a process      no limit
+ *     groups        how many `tasks` files of    0
+ *                   control groups (v1) come
+ *     cgroup        1: the directory of a        0
+ *                   control group (v2) comes
  *
  * The WIRE_ENVIRONMENT fields of a BECOME are the function's own variables. The guest library adds
  * the reserved ones of Lambda (see src/guest/environment.c) where they are not among these, and
@@ -31,7 +35,8 @@
  *
  *     BECOME, namespaces=1    pid namespace, mount namespace, control socket, console, then with
  *                             envelope=1 the program of allowed system calls, and last the network
- *                             namespace if the function is to use one that exists
+ *                             namespace if the function is to use one that exists; behind all that
+ *                             the descriptors of `groups`, or that of `cgroup`
  *     BECOME, namespaces=0    control socket, console
  *     LAUNCH, namespaces=1    channel, console, /tmp mount, then the cgroup if there is one
  *     LAUNCH, namespaces=0    channel, console, then the cgroup if there is one
@@ -56,6 +61,8 @@
 #define SETTING_REPLY_BYTES "reply-bytes"
 #define SETTING_PIDS "pids"
 #define SETTING_DESCRIPTORS "descriptors"
+#define SETTING_GROUPS "groups"
+#define SETTING_CGROUP "cgroup"
 
 #define SETTING_ISOLATES_DEFAULT 1000
 #define SETTING_REPLY_BYTES_DEFAULT 6291456

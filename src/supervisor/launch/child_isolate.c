@@ -31,11 +31,36 @@ enum {
 	ISOLATE_NETWORK,
 };
 
-static pid_t child_clone(uint64_t flags)
+/* cgroup: a directory to be made in, or -1. */
+static pid_t child_clone(uint64_t flags, int cgroup)
 {
 	struct clone_args args = { .flags = CLONE_PARENT | flags };
 
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Takes the descriptors of control groups off the end of the message, and enters those of v1, which
+ * what is cloned from here inherits. *ret_cgroup: the directory of v2, or -1. */
+static int isolate_enter_groups(struct child *child, int *ret_cgroup)
+{
+	const struct spawn_envelope *envelope = &child->request->envelope;
+
+	*ret_cgroup = -1;
+	if (envelope->groups > child->message.fd_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < envelope->groups; i++) {
+		int fd = child->message.fds[--child->message.fd_count];
+
+		if (envelope->groups_directory)
+			*ret_cgroup = fd;
+		else if (write(fd, "0", 1) < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 static int isolate_fd(const struct child *child, size_t index)
@@ -129,7 +154,7 @@ static _Noreturn void isolate_from_inside(struct child *child)
 		r = isolate_confine(child, &ruleset, &e);
 	if (r < 0)
 		child_fail(console, &e);
-	pid = child_clone(CLONE_NEWPID | CLONE_NEWNS);
+	pid = child_clone(CLONE_NEWPID | CLONE_NEWNS, -1);
 	if (pid > 0)
 		_exit(0);
 	if (pid < 0) {
@@ -152,13 +177,18 @@ static _Noreturn void isolate_from_inside(struct child *child)
 _Noreturn void child_run_isolate(struct child *child)
 {
 	struct err e = { 0 };
+	int cgroup = -1, r = isolate_enter_groups(child, &cgroup);
 	pid_t pid;
 
+	if (r < 0) {
+		err_errno(&e, r, "cannot enter the control groups of a function");
+		child_fail(isolate_fd(child, ISOLATE_CONSOLE), &e);
+	}
 	if (setns(isolate_fd(child, ISOLATE_PID_NAMESPACE), CLONE_NEWPID) < 0) {
 		err_errno(&e, -errno, "cannot enter the pid namespace of a function");
 		child_fail(isolate_fd(child, ISOLATE_CONSOLE), &e);
 	}
-	pid = child_clone(0);
+	pid = child_clone(0, cgroup);
 	if (pid == 0)
 		isolate_from_inside(child);
 	_exit(pid < 0);

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TEMPLATE_CLONE_LIMIT (10 * USEC_PER_SEC) /* from BECOME to HELLO */
@@ -93,6 +95,10 @@ int guest_spec_encode(const struct guest_spec *s, uint32_t sequence, struct buff
 	snprintf(number, sizeof(number), "%u", s->descriptors);
 	if (s->descriptors)
 		wire_put_pair(&w, WIRE_SETTING, SETTING_DESCRIPTORS, number);
+	snprintf(number, sizeof(number), "%u", s->group.count);
+	if (s->group.count)
+		wire_put_pair(&w, WIRE_SETTING,
+			s->group.directory ? SETTING_CGROUP : SETTING_GROUPS, number);
 	r = wire_end(&w, 0, &size);
 	ret->size = r == 0 ? size : 0;
 	return r;
@@ -211,6 +217,7 @@ static void template_exited(struct process *process, int status)
 	char why[96];
 
 	channel_drain(&t->control);
+	t->failure.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	if (status & 0x7f)
 		snprintf(why, sizeof(why), "Runtime exited with error: signal: %s",
 			strsignal(status & 0x7f));
@@ -290,18 +297,25 @@ static int template_open_sockets(struct function_template *t, int *ret_control, 
 static int template_send_become(struct function_template *t)
 {
 	_cleanup_close_ int control = -1, console = -1;
-	int r;
+	int fds[FD_PASS_MAX], r;
+	size_t count = 0;
 
 	r = template_open_sockets(t, &control, &console);
 	if (r < 0)
 		return r;
+	fds[count++] = t->init->pid_namespace;
+	fds[count++] = t->init->mount_namespace;
+	fds[count++] = control;
+	fds[count++] = console;
+	if (t->confined)
+		fds[count++] = t->system_calls;
+	if (t->confined && t->network >= 0)
+		fds[count++] = t->network;
+	for (uint32_t i = 0; i < t->group.count; i++)
+		fds[count++] = t->group.fds[i];
 	wire_set_sequence(t->become.data, runtime_clone_begin(t->runtime, &t->clone));
-	return runtime_clone_send(t->runtime, &t->clone, t->become.data, t->become.size,
-		(const int[]){ t->init->pid_namespace, t->init->mount_namespace, control, console,
-			t->system_calls, t->network },
-		!t->confined     ? 4
-		: t->network < 0 ? 5
-				 : 6);
+	return runtime_clone_send(
+		t->runtime, &t->clone, t->become.data, t->become.size, fds, count);
 }
 
 static void template_try_again(struct loop_timer *timer);
@@ -353,6 +367,7 @@ int function_template_new(struct runtime *runtime, struct init *init, struct loo
 	t->uid = spec->uid;
 	t->system_calls = spec->system_calls;
 	t->network = spec->network;
+	t->group = spec->group;
 	t->process.pidfd = -1;
 	t->started_at = usec_monotonic();
 	t->waiter.ready = template_runtime_ready;

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/usec.h"
+#include "supervisor/launch/cgroup.h"
 #include "supervisor/launch/channel.h"
 #include "supervisor/launch/console.h"
 #include "supervisor/launch/init.h"
@@ -34,7 +35,8 @@ struct guest_spec {
 	bool confined;                   /* in the whole envelope */
 	uid_t uid;                       /* of its processes outside its user namespace */
 	int system_calls;                /* the program of those that are allowed; borrowed */
-	int network; /* a namespace to join, -1: an empty one of its own; borrowed */
+	int network;               /* a namespace to join, -1: an empty one of its own; borrowed */
+	struct cgroup_entry group; /* to enter; borrowed until READY */
 };
 
 enum template_state {
@@ -49,6 +51,7 @@ struct template_failure {
 	char type[128];
 	struct buffer json;
 	struct err e; /* otherwise */
+	bool killed;  /* by SIGKILL, and not by us */
 };
 
 struct function_template_events {
@@ -79,6 +82,7 @@ struct function_template {
 	bool confined;
 	uid_t uid;
 	int system_calls, network;
+	struct cgroup_entry group;
 	usec_t load_limit;
 	usec_t started_at, hello_at, ready_at; /* monotonic */
 	uint32_t sequence;                     /* of the last launch */

@@ -287,8 +287,9 @@ int isolate_clone(struct function_template *t, struct kit *kit, const struct iso
 
 	if (r == 0)
 		r = function_template_launch(t,
-			(const int[]){ kit->guest_channel, kit->guest_console, kit->tmp }, 3,
-			&isolate->launch_sequence);
+			(const int[]){
+				kit->guest_channel, kit->guest_console, kit->tmp, kit->cgroup },
+			kit->cgroup < 0 ? 3 : 4, &isolate->launch_sequence);
 	kit_done(kit);
 	if (r < 0) {
 		if (isolate)
@@ -358,6 +359,20 @@ static int isolate_open_mapping(struct isolate *isolate, int *ret_guest)
 	return r;
 }
 
+static int isolate_spawn(struct isolate *isolate, struct init *init, const struct guest_spec *spec,
+	struct kit *kit, int mapping)
+{
+	int fds[FD_PASS_MAX] = { kit->guest_channel, kit->guest_console, kit->tmp,
+		init->pid_namespace, init->mount_namespace, mapping, spec->system_calls };
+	size_t count = 7;
+
+	if (spec->network >= 0)
+		fds[count++] = spec->network;
+	for (uint32_t i = 0; i < spec->group.count; i++)
+		fds[count++] = spec->group.fds[i];
+	return processes_spawn(isolate->processes, &isolate->spawn, fds, count, isolate_spawned);
+}
+
 static int isolate_start_exec(struct isolate *isolate, struct runtime *runtime, struct init *init,
 	const struct guest_spec *spec, struct kit *kit)
 {
@@ -380,12 +395,10 @@ static int isolate_start_exec(struct isolate *isolate, struct runtime *runtime, 
 		.processes = spec->processes,
 		.descriptors = spec->descriptors,
 		.isolates = spec->isolates,
+		.groups = spec->group.count,
+		.groups_directory = spec->group.directory,
 	};
-	return processes_spawn(isolate->processes, &isolate->spawn,
-		(const int[]){ kit->guest_channel, kit->guest_console, kit->tmp,
-			init->pid_namespace, init->mount_namespace, mapping, spec->system_calls,
-			spec->network },
-		spec->network < 0 ? 7 : 8, isolate_spawned);
+	return isolate_spawn(isolate, init, spec, kit, mapping);
 }
 
 int isolate_exec(struct runtime *runtime, struct init *init, struct loop *loop,

@@ -51,11 +51,12 @@ struct isolate_reply {
 
 /* How it ended, for the invocation that it was serving, if any. */
 struct isolate_end {
-	bool had_launched; /* it reached IDLE once */
-	bool init_failed;  /* exec only: `type` and `json` are the error of the tenant's code */
-	bool malformed;    /* it broke the protocol */
-	bool by_us;        /* isolate_end() was called */
-	int status;        /* as of waitpid() */
+	bool had_launched;  /* it reached IDLE once */
+	bool init_failed;   /* exec only: `type` and `json` are the error of the tenant's code */
+	bool malformed;     /* it broke the protocol */
+	bool by_us;         /* isolate_end() was called */
+	bool out_of_memory; /* the owner's: that is why */
+	int status;         /* as of waitpid() */
 	const char *type;
 	const struct buffer *json;
 	char text[128]; /* "Runtime exited with error: signal: killed" */
@@ -96,6 +97,8 @@ struct isolate {
 	struct invocation *invocation;
 	usec_t launch_us;
 	struct list *place; /* the list it is in */
+	struct watch_sample *watched;
+	struct cgroup_slot slot;
 	struct list link;
 };
 

@@ -72,6 +72,7 @@ int kit_make(struct kit *kit, uint32_t tmp_mb, uid_t uid)
 		.console = take_fd(&console),
 		.guest_console = take_fd(&guest_console),
 		.tmp = tmp,
+		.cgroup = -1,
 	};
 	return 0;
 }

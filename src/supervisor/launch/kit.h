@@ -17,6 +17,7 @@ struct kit {
 	int channel, guest_channel;
 	int console, guest_console;
 	int tmp;
+	int cgroup; /* v2: the directory of a group to be made in; borrowed; -1 if there is none */
 };
 
 /* uid: who owns the root of /tmp. 0 or -errno. */

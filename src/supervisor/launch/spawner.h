@@ -46,6 +46,8 @@ enum spawn_kind {
 struct spawn_envelope {
 	bool confined;
 	uint32_t processes, descriptors, isolates;
+	uint32_t groups;       /* descriptors of control groups to enter; they come last */
+	bool groups_directory; /* one, to be made in (v2); else files to write to (v1) */
 };
 
 struct spawn_request {

@@ -7,15 +7,19 @@
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/runtime.h"
 #include "supervisor/schedule/function_state.h"
+#include "supervisor/schedule/group.h"
 #include "supervisor/schedule/memory.h"
+#include "supervisor/schedule/watch.h"
 #include "supervisor/store/code.h"
 #include "supervisor/store/store.h"
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define DEPLOYMENT_INIT_LIMIT (10 * USEC_PER_SEC) /* of loading the code, as on Lambda */
 
@@ -33,11 +37,16 @@ static usec_t deployment_load_limit(const struct deployment *d)
 	return max_of(DEPLOYMENT_INIT_LIMIT, d->config->timeout_s * USEC_PER_SEC);
 }
 
-/* Processes that still run keep their network. */
-static void deployment_end_init(struct deployment *d)
+/* Unless something serves, all that runs is about to end; until then it keeps its network. */
+static void deployment_leave(struct deployment *d)
 {
+	if (d->busy_count > 0)
+		return;
 	init_end(&d->init);
 	network_detach(&d->network);
+	watch_remove(d);
+	cgroup_entry_close(&d->entry);
+	d->group = group_end(d->group);
 }
 
 static void deployment_free(struct deployment *d)
@@ -47,7 +56,7 @@ static void deployment_free(struct deployment *d)
 	loop_defer_cancel(d->registry->supervisor->loop, &d->freeing);
 	kit_done(&d->kit);
 	function_template_free(d->template);
-	deployment_end_init(d);
+	deployment_leave(d);
 	secrets_forget(&d->secrets);
 	config_unref(d->config);
 	uids_give_back(&d->registry->uids, d->uid);
@@ -103,6 +112,7 @@ int deployment_new(
 	list_init(&d->launching);
 	list_init(&d->ending);
 	list_init(&d->link);
+	list_init(&d->watch_link);
 	init_prepare(&d->init, s->loop, s->processes);
 	deployment_name_log_stream(d);
 	d->network = (struct network_place)NETWORK_PLACE_INIT;
@@ -181,8 +191,12 @@ static void isolate_move(struct deployment *d, struct isolate *isolate, struct l
 		d->registry->live--;
 	list_remove(&isolate->link);
 	isolate->place = to;
-	if (to)
+	if (to) {
 		list_append(to, &isolate->link);
+		return;
+	}
+	watch_forget(isolate);
+	group_give_slot(d->group, &isolate->slot);
 }
 
 static void deployment_free_later(struct loop_deferred *deferred)
@@ -217,20 +231,38 @@ static uid_t deployment_tmp_owner(const struct deployment *d)
 	return d->registry->supervisor->options.envelope_off ? 0 : d->uid;
 }
 
+static int deployment_prepare_kit(struct deployment *d)
+{
+	int r = kit_make(&d->kit, d->config->tmp_mb, deployment_tmp_owner(d));
+
+	if (r == 0)
+		d->kit.cgroup = group_take_slot(d->group, &d->kit_slot);
+	return r;
+}
+
+static void deployment_drop_kit(struct deployment *d)
+{
+	if (d->kit.ready)
+		group_give_slot(d->group, &d->kit_slot);
+	kit_done(&d->kit);
+}
+
 static void deployment_make_kit(struct loop_deferred *deferred)
 {
 	struct deployment *d = container_of(deferred, struct deployment, make_kit);
 
 	/* A failure shows at the next launch, which tries again. */
-	if (!d->kit.ready && d->state == DEPLOYMENT_READY &&
-		kit_make(&d->kit, d->config->tmp_mb, deployment_tmp_owner(d)) < 0)
+	if (!d->kit.ready && d->state == DEPLOYMENT_READY && deployment_prepare_kit(d) < 0)
 		return;
+	group_follow(d);
 }
 
 static void deployment_became_ready(struct deployment *d)
 {
 	d->warm_us = usec_monotonic() - d->warmed_at;
 	deployment_set_state(d, DEPLOYMENT_READY);
+	if (!d->exec)
+		cgroup_entry_close(&d->entry);
 	loop_defer(d->registry->supervisor->loop, &d->make_kit, deployment_make_kit);
 	d->uses = 0;
 	memory_measure(d);
@@ -240,10 +272,35 @@ static void deployment_became_ready(struct deployment *d)
 static void deployment_failed(struct deployment *d, const struct template_failure *failure)
 {
 	d->template = function_template_free(d->template);
-	if (d->busy_count == 0)
-		deployment_end_init(d);
+	deployment_leave(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	function_deployment_failed(d->function, d, failure);
+}
+
+/* Loading the code took too much memory; `how` says how that was noticed. */
+static void deployment_failed_for_memory(struct deployment *d, const char *how)
+{
+	struct template_failure failure = { .tenant = true, .type = "Runtime.OutOfMemory" };
+
+	d->function->stats.out_of_memory++;
+	buffer_printf(&failure.json,
+		"{\"errorType\":\"Runtime.OutOfMemory\",\"errorMessage\":\"Error: Runtime exited "
+		"with error: signal: killed (out of memory while the code was loaded%s)\"}",
+		how);
+	deployment_failed(d, &failure);
+	buffer_done(&failure.json);
+}
+
+void deployment_template_too_large(struct deployment *d, pid_t pid, uint64_t held_kb)
+{
+	char how[96];
+
+	if (!d->template || d->template->state != TEMPLATE_LOADING ||
+		d->template->process.pid != pid)
+		return;
+	snprintf(how, sizeof(how), ": it held %llu MB, the limit is %u MB",
+		(unsigned long long)held_kb / 1024, d->config->memory_mb);
+	deployment_failed_for_memory(d, how);
 }
 
 static void deployment_template_ready(struct function_template *t)
@@ -276,6 +333,8 @@ static void deployment_template_ended(
 		deployment_set_state(d, DEPLOYMENT_COLD);
 		deployment_end_list(d, &d->launching);
 		function_pump_later(d->function);
+	} else if (copy.killed && group_claim_oom_kill(d->group)) {
+		deployment_failed_for_memory(d, "");
 	} else {
 		deployment_failed(d, &copy);
 	}
@@ -318,6 +377,13 @@ static void deployment_start_template(struct deployment *d)
 	int r;
 
 	deployment_set_state(d, DEPLOYMENT_TEMPLATE);
+	cgroup_entry_close(&d->entry);
+	r = cgroup_open(s->cgroups, group_name(d->group), &d->entry);
+	if (r < 0) {
+		deployment_fail(d, r, "cannot open the control group");
+		return;
+	}
+	spec.group = d->entry;
 	if (d->exec) {
 		deployment_became_ready(d);
 		return;
@@ -328,7 +394,7 @@ static void deployment_start_template(struct deployment *d)
 		deployment_fail(d, r, "cannot make the function template");
 }
 
-/* Init, network and secrets come at the same time; the last of them goes on. */
+/* Init, network, secrets and control group come at the same time; the last of them goes on. */
 static void deployment_prepared(struct deployment *d, const struct err *e)
 {
 	struct template_failure failure = { 0 };
@@ -338,9 +404,19 @@ static void deployment_prepared(struct deployment *d, const struct err *e)
 	if (e) {
 		failure.e = *e;
 		deployment_failed(d, &failure);
-	} else if (init_is_up(&d->init) && d->network.ready && d->secrets.ready) {
+	} else if (d->state == DEPLOYMENT_INIT && init_is_up(&d->init) && d->network.ready &&
+		   d->secrets.ready && group_is_ready(d->group)) {
 		deployment_start_template(d);
 	}
+}
+
+void deployment_group_ready(struct deployment *d, int result)
+{
+	struct err e = { 0 };
+
+	if (result < 0)
+		err_errno(&e, result, "cannot make the control group of %s", d->config->name);
+	deployment_prepared(d, result < 0 ? &e : NULL);
 }
 
 static void deployment_init_done(struct init *init, const struct err *e)
@@ -394,9 +470,18 @@ static void deployment_init_lost(struct init *init)
 	deployment_end_list(d, &d->idle);
 	deployment_end_list(d, &d->spare);
 	deployment_end_list(d, &d->launching);
+	deployment_leave(d);
 	function_note(d->function, "polyvisor: the init of the function was lost; the next "
 				   "invocation starts another");
 	function_pump_later(d->function);
+}
+
+static int deployment_begin_group(struct deployment *d)
+{
+	if (d->group)
+		return 0;
+	watch_add(d->registry->watch, d);
+	return group_begin(d);
 }
 
 void deployment_warm_up(struct deployment *d)
@@ -408,13 +493,13 @@ void deployment_warm_up(struct deployment *d)
 		return;
 	d->warmed_at = usec_monotonic();
 	deployment_set_state(d, DEPLOYMENT_INIT);
+	r = deployment_begin_group(d);
 	/* The namespaces may still be there from before the template was lost. */
-	if (!init_is_up(&d->init)) {
+	if (r == 0 && !init_is_up(&d->init))
 		r = init_start(&d->init, d->code, host, deployment_init_done, deployment_init_lost);
-		if (r < 0) {
-			deployment_fail(d, r, "cannot start the init");
-			return;
-		}
+	if (r < 0) {
+		deployment_fail(d, r, "cannot start the init");
+		return;
 	}
 	secrets_forget(&d->secrets);
 	if (!d->network.ready)
@@ -428,13 +513,12 @@ void deployment_warm_up(struct deployment *d)
 void deployment_cool_down(struct deployment *d)
 {
 	d->template = function_template_free(d->template);
-	kit_done(&d->kit);
+	deployment_drop_kit(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	deployment_end_list(d, &d->idle);
 	deployment_end_list(d, &d->spare);
 	deployment_end_list(d, &d->launching);
-	if (d->busy_count == 0)
-		deployment_end_init(d);
+	deployment_leave(d);
 }
 
 void deployment_retire(struct deployment *d)
@@ -496,16 +580,22 @@ int deployment_launch(struct deployment *d, struct invocation *invocation)
 	int r = 0;
 
 	if (!d->kit.ready)
-		r = kit_make(&d->kit, d->config->tmp_mb, deployment_tmp_owner(d));
+		r = deployment_prepare_kit(d);
 	if (r < 0)
 		return r;
+	spec.group = d->entry;
+	if (d->kit.cgroup >= 0)
+		spec.group = (struct cgroup_entry){ { d->kit.cgroup }, 1, true };
 	if (d->exec)
 		r = isolate_exec(d->runtime, &d->init, s->loop, s->processes, &spec, &d->kit,
 			deployment_load_limit(d), &deployment_isolate_events, d, &isolate);
 	else
 		r = isolate_clone(d->template, &d->kit, &deployment_isolate_events, d, &isolate);
-	if (r < 0)
+	if (r < 0) {
+		group_give_slot(d->group, &d->kit_slot);
 		return r;
+	}
+	isolate->slot = d->kit_slot;
 	loop_defer(s->loop, &d->make_kit, deployment_make_kit);
 	d->starting++;
 	isolate_move(d, isolate, invocation ? &d->busy : &d->launching);
@@ -695,26 +785,60 @@ static bool deployment_try_again(
 	return true;
 }
 
+/* By the kernel, at the limit of the function's control group. */
+static bool deployment_was_oom_killed(struct deployment *d, const struct isolate_end *end)
+{
+	return !end->by_us && WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGKILL &&
+	       group_claim_oom_kill(d->group);
+}
+
+void deployment_isolate_too_large(struct deployment *d, struct isolate *isolate, uint64_t held_kb)
+{
+	struct isolate_end *end = &isolate->end;
+
+	if (isolate->place == &d->ending || isolate->state == ISOLATE_ENDING)
+		return;
+	end->out_of_memory = true;
+	snprintf(end->text, sizeof(end->text),
+		"Runtime exited with error: signal: killed (out of memory: it held %llu MB, the "
+		"limit is %u MB)",
+		(unsigned long long)held_kb / 1024, d->config->memory_mb);
+	if (isolate->invocation)
+		isolate->invocation->memory_kb = held_kb;
+	else
+		function_note(d->function, "polyvisor: an idle isolate was ended: %s", end->text);
+	deployment_end_isolate(d, isolate);
+}
+
 static void deployment_isolate_gone(struct isolate *isolate, const struct isolate_end *end)
 {
 	struct deployment *d = isolate->owner;
 	struct invocation *invocation = isolate->invocation;
-	char message[192];
+	char message[256];
+	bool oom;
 
 	if (!end->had_launched && isolate->place != &d->ending)
 		d->starting--;
+	oom = end->out_of_memory || deployment_was_oom_killed(d, end);
 	isolate_move(d, isolate, NULL);
-	if (d->busy_count == 0 && d->state == DEPLOYMENT_COLD)
-		deployment_end_init(d);
+	group_follow(d);
+	if (d->state == DEPLOYMENT_COLD)
+		deployment_leave(d);
 	deployment_check_retired(d);
 	function_pump_later(d->function);
-	if (!invocation || deployment_try_again(d, invocation, end))
+	if (oom)
+		d->function->stats.out_of_memory++;
+	if (!invocation || (!oom && deployment_try_again(d, invocation, end)))
 		return;
 	if (end->init_failed) {
 		invocation_finish_json(invocation, end->type, end->json->data, end->json->size);
 		return;
 	}
-	snprintf(message, sizeof(message), "RequestId: %s Error: %s", invocation->request_id,
-		end->text);
-	invocation_finish_error(invocation, "Runtime.ExitError", message);
+	snprintf(message, sizeof(message), "RequestId: %s Error: %s%s", invocation->request_id,
+		end->text,
+		oom && !end->out_of_memory
+			? " (out of memory: all isolates of the function together)"
+			: "");
+	invocation_finish_error(
+		invocation, oom ? "Runtime.OutOfMemory" : "Runtime.ExitError", message);
 }

@@ -28,7 +28,9 @@
 
 struct deployment;
 struct function;
+struct function_group;
 struct registry;
+struct watch_entry;
 
 enum deployment_state {
 	DEPLOYMENT_COLD,
@@ -53,7 +55,10 @@ struct deployment {
 	struct init init;
 	struct secrets secrets;
 	struct function_template *template;
-	struct kit kit; /* the next launch's */
+	struct function_group *group; /* while it has, or may get, processes */
+	struct cgroup_entry entry;    /* of the group, while something is to enter it */
+	struct kit kit;               /* the next launch's */
+	struct cgroup_slot kit_slot;
 	struct loop_deferred make_kit, freeing;
 	struct list idle;      /* isolates that served; the most recent last */
 	struct list spare;     /* isolates that are ready and never served */
@@ -68,6 +73,8 @@ struct deployment {
 	uint64_t memory_bytes;       /* of the template, measured; 0: not yet */
 	uint64_t anonymous_kb;       /* of the template's resident memory */
 	struct list link;            /* in the registry's, least recently used first */
+	struct list watch_link;
+	struct watch_entry *watched;
 };
 
 /* Takes a reference to the configuration. 0 or -errno with the sentence. */
@@ -104,3 +111,10 @@ void deployment_release(struct deployment *d, struct isolate *isolate);
 
 /* Ends an isolate of this deployment, whatever list it is in. */
 void deployment_end_isolate(struct deployment *d, struct isolate *isolate);
+
+/* From its control group (group.h): it was made, or (-errno) could not be. */
+void deployment_group_ready(struct deployment *d, int result);
+
+/* From the watch (watch.h): an isolate, or the template that loads the code, holds too much. */
+void deployment_isolate_too_large(struct deployment *d, struct isolate *isolate, uint64_t held_kb);
+void deployment_template_too_large(struct deployment *d, pid_t pid, uint64_t held_kb);

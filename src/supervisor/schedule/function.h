@@ -41,6 +41,10 @@ void function_warm(struct function *function);
 
 struct function_stats {
 	uint64_t invocations, errors, throttles, timeouts;
+	uint64_t out_of_memory;      /* isolates and templates ended for it */
+	uint64_t replies_too_large;  /* refused for their size */
+	uint64_t process_refusals;   /* forks that failed at the function's limit */
+	uint64_t cpu_throttled_usec; /* time that its processes waited at its cpu limit */
 	uint64_t billed_ms;
 	double gb_seconds;
 	uint32_t isolates_idle, isolates_busy, isolates_launching, waiting;

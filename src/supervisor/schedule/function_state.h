@@ -38,6 +38,8 @@ struct registry {
 	uint64_t evictions;
 	struct loop_timer sweep;
 	struct uids uids;
+	struct watch *watch;
+	uint64_t groups; /* made so far */
 };
 
 struct function {

@@ -2,6 +2,7 @@
  * registry.c - the functions by name, and the sweep that keeps them within the memory budget.
  */
 #include "supervisor/schedule/function_state.h"
+#include "supervisor/schedule/watch.h"
 #include "supervisor/supervisor.h"
 
 #include "base/log.h"
@@ -30,6 +31,7 @@ struct registry *registry_free(struct registry *registry)
 	for (size_t i = 0; i < registry->count; i++)
 		function_free(registry->functions[i]);
 	free(registry->functions);
+	watch_free(registry->watch);
 	free(registry);
 	return NULL;
 }
