@@ -64,7 +64,8 @@ struct bench_launch_options {
 
 struct bench_launch {
 	struct bench_samples launch, floor;
-	double memory_per_isolate_kb; /* unknown (0) for exec, which keeps no spares to count */
+	bool has_memory;              /* not for exec, which keeps no spares to count */
+	double memory_per_isolate_kb; /* below zero where other work on the machine freed more */
 	uint64_t template_kb, template_huge_kb;
 	char version[64];
 };

@@ -256,6 +256,7 @@ static int measure_memory(struct run *run, struct err *e)
 			r = bench_samples_add(&rounds, (with_none - with_all) / ISOLATES);
 	}
 	show_progress("", 1, 1);
+	run->result->has_memory = r == 0;
 	run->result->memory_per_isolate_kb = bench_samples_percentile(&rounds, 50);
 	bench_samples_done(&rounds);
 	for (int i = 0; i < MEMORY_ROUNDS; i++) {

@@ -40,8 +40,7 @@ static void print_json(const struct bench_launch_options *o, struct bench_launch
 		(json_int_t)b->launch.count, "p50_us", percentile(&b->launch, 50), "p90_us",
 		percentile(&b->launch, 90), "p99_us", percentile(&b->launch, 99), "floor_p50_us",
 		percentile(&b->floor, 50), "memory_per_isolate_kb",
-		b->memory_per_isolate_kb > 0 ? json_real(rounded(b->memory_per_isolate_kb))
-					     : json_null());
+		b->has_memory ? json_real(rounded(b->memory_per_isolate_kb)) : json_null());
 
 	output_json(stdout, report);
 	json_decref(report);
@@ -63,12 +62,14 @@ static int print_table(const struct bench_launch_options *o, struct bench_launch
 	_cleanup_table_ struct table table = TABLE_INIT(headings);
 	double floor = bench_samples_percentile(&b->floor, 50);
 	struct utsname machine;
+	double load = 0;
 	int r;
 
 	uname(&machine);
-	printf("%s %s, %s start; polyvisor %s; Linux %s %s, %ld processors\n\n", o->runtime,
-		b->version, o->launch ? o->launch : "clone", POLYVISOR_VERSION, machine.release,
-		machine.machine, sysconf(_SC_NPROCESSORS_ONLN));
+	getloadavg(&load, 1);
+	printf("%s %s, %s start; polyvisor %s; Linux %s %s, %ld processors, load %.1f\n\n",
+		o->runtime, b->version, o->launch ? o->launch : "clone", POLYVISOR_VERSION,
+		machine.release, machine.machine, sysconf(_SC_NPROCESSORS_ONLN), load);
 	add_row(&table, "launch", &b->launch);
 	add_row(&table, "floor", &b->floor);
 	r = table_print(&table, stdout);
@@ -76,7 +77,7 @@ static int print_table(const struct bench_launch_options *o, struct bench_launch
 		return r;
 	printf("\nlaunch / floor, both p50   %.2f\n",
 		floor > 0 ? bench_samples_percentile(&b->launch, 50) / floor : 0);
-	if (b->memory_per_isolate_kb > 0)
+	if (b->has_memory)
 		printf("memory of an idle isolate  %.0f KB of the system's\n",
 			b->memory_per_isolate_kb);
 	printf("floor                      fork of a process with %llu KB of its own, %llu KB of "
