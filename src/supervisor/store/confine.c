@@ -109,6 +109,7 @@ static int install_filter(void)
 		SCMP_SYS(tgkill),
 		SCMP_SYS(clock_gettime),
 		SCMP_SYS(getrandom),
+		SCMP_SYS(sigaltstack),
 		SCMP_SYS(exit),
 		SCMP_SYS(exit_group),
 	};
