@@ -13,9 +13,8 @@
 #define MEMORY_READINGS 10
 #define MEMORY_INTERVAL_US 20000
 #define MEMORY_SETTLED_KB 300 /* between two means */
-#define MEMORY_SETTLED_MEANS                                                                       \
-	10 /* the kernel's free lists by processor are emptied every second                        \
-	    */
+/* The free lists that the kernel keeps by processor are emptied every second. */
+#define MEMORY_SETTLED_MEANS 6
 #define MEMORY_MEANS_MAX 20 /* where the machine does other work it never settles */
 
 static volatile sig_atomic_t interrupted;

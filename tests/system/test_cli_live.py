@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 import zipfile
@@ -299,6 +300,24 @@ def test_bench_launch(polyvisor, tmp_path, runtime):
     assert list(report) == ["runtime", "count", "p50_us", "p90_us", "p99_us", "floor_p50_us", "memory_per_isolate_kb"]
     assert (report["runtime"], report["count"]) == (runtime, 30)
     assert 0 < report["floor_p50_us"] and 0 < report["p50_us"] <= report["p90_us"] <= report["p99_us"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_bench_that_is_interrupted_leaves_nothing(polyvisor, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(["unshare", "-fp", "--mount-proc", "--kill-child", polyvisor, "bench", "launch",
+                                "--runtime", "python", "--count", "100000"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")})
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "tmp").glob("*/socket")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    init = int(open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()[0])
+    pidfd = os.pidfd_open(init)
+    signal.pidfd_send_signal(pidfd, signal.SIGINT)
+    os.close(pidfd)
+    assert process.wait(60) == 1
+    assert "the bench was interrupted" in process.stderr.read()
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
