@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SETTING_PREFIX "polyvisor:"
-
 static void print_line(const char *label, const char *value)
 {
 	printf("  %-12s ", label);
@@ -23,8 +21,8 @@ static void print_number(const char *label, long long value, const char *unit)
 	printf("  %-12s %lld%s%s\n", label, value, *unit ? " " : "", unit);
 }
 
-/* The members of an object, one line each, those alone whose names start with prefix. */
-static void print_members(const char *label, const json_t *object, const char *prefix)
+/* The members of an object, one line each. */
+static void print_members(const char *label, const json_t *object)
 {
 	const char *name;
 	json_t *value;
@@ -33,9 +31,12 @@ static void print_members(const char *label, const json_t *object, const char *p
 	{
 		_cleanup_buffer_ struct buffer b = { 0 };
 
-		if (strncmp(name, prefix, strlen(prefix)) != 0 || !json_is_string(value))
+		if (json_is_integer(value))
+			buffer_printf(&b, "%s=%lld", name, (long long)json_integer_value(value));
+		else if (json_is_string(value))
+			buffer_printf(&b, "%s=%s", name, json_string_value(value));
+		else
 			continue;
-		buffer_printf(&b, "%s=%s", name + strlen(prefix), json_string_value(value));
 		if (!b.failed)
 			print_line(label, b.data);
 		label = "";
@@ -63,8 +64,7 @@ static void print_function(const json_t *answer)
 	print_line("state", member_text(c, "State"));
 	if (*member_text(c, "StateReason"))
 		print_line("reason", member_text(c, "StateReason"));
-	print_members("environment", json_object_get(environment, "Variables"), "");
-	print_members("settings", json_object_get(answer, "Tags"), SETTING_PREFIX);
+	print_members("environment", json_object_get(environment, "Variables"));
 }
 
 static void print_running(const json_t *f)
@@ -74,6 +74,7 @@ static void print_running(const json_t *f)
 
 	if (*member_text(f, "note"))
 		print_line("note", member_text(f, "note"));
+	print_members("settings", json_object_get(f, "settings"));
 	printf("  %-12s %lld calls, %lld errors, %lld throttled, %lld timed out\n", "so far",
 		member_number(f, "invocations"), member_number(f, "errors"),
 		member_number(f, "throttles"), member_number(f, "timeouts"));

@@ -61,10 +61,11 @@ struct supervisor {
 	struct network *network;
 	struct registry *registry;
 	struct front *front;
-	int system_calls; /* the program of those that functions may make; -1: none yet */
-	bool rootless;    /* an ordinary user's, in a user namespace of its own */
-	bool stopping;    /* the loop has ended, and everything else is about to */
-	bool draining;    /* SIGTERM: take no new invocations, finish what runs */
+	int system_calls;          /* the program of those that functions may make; -1: none yet */
+	bool rootless;             /* an ordinary user's, in a user namespace of its own */
+	uint64_t payloads_refused; /* requests whose body was too large */
+	bool stopping;             /* the loop has ended, and everything else is about to */
+	bool draining;             /* SIGTERM: take no new invocations, finish what runs */
 };
 
 /* `polyvisor serve`: returns the exit code of the program. argv[0] is "serve". */

@@ -149,6 +149,7 @@ static bool framing_is_sound(const struct framing *framing)
 
 static void refuse_body_size(struct request *request)
 {
+	request->front->supervisor->payloads_refused++;
 	reply_error(request, API_TOO_LARGE,
 		"The request is too large: its body must be at most %zu bytes.",
 		request->route->body_max);

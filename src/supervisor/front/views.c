@@ -65,12 +65,15 @@ static void append_stats(struct buffer *b, struct function *function)
 		",\"invocations\":%llu,\"errors\":%llu,\"throttles\":%llu,\"timeouts\":%llu,"
 		"\"billed_ms\":%llu,\"gb_seconds\":%.6f,\"isolates\":{\"idle\":%u,\"busy\":%u,"
 		"\"launching\":%u},\"waiting\":%u,\"template_ready\":%s,\"launches\":%llu,"
-		"\"last_launch_us\":%llu,\"note\":",
+		"\"last_launch_us\":%llu,\"out_of_memory\":%llu,\"settings\":",
 		(unsigned long long)s.invocations, (unsigned long long)s.errors,
 		(unsigned long long)s.throttles, (unsigned long long)s.timeouts,
 		(unsigned long long)s.billed_ms, s.gb_seconds, s.isolates_idle, s.isolates_busy,
 		s.isolates_launching, s.waiting, s.template_ready ? "true" : "false",
-		(unsigned long long)s.launches, (unsigned long long)s.last_launch_us);
+		(unsigned long long)s.launches, (unsigned long long)s.last_launch_us,
+		(unsigned long long)s.out_of_memory);
+	config_append_settings(config, b);
+	buffer_append_string(b, ",\"note\":");
 	buffer_append_json(b, s.note, strlen(s.note));
 	buffer_append_string(b, "}");
 }

@@ -86,7 +86,7 @@ enum cgroup_version cgroups_version(const struct cgroups *cgroups);
 bool cgroups_have(const struct cgroups *cgroups, enum cgroup_controller controller);
 
 /* One sentence: what is in force, and what is weaker than it could be. */
-#define CGROUPS_TEXT_MAX 512
+#define CGROUPS_TEXT_MAX 768
 void cgroups_describe(const struct cgroups *cgroups, char ret[static CGROUPS_TEXT_MAX]);
 
 /* Removes groups whose supervisor is gone. 0, or -EBUSY when some are not empty yet. */

@@ -244,7 +244,10 @@ void cgroups_describe(const struct cgroups *cgroups, char ret[static CGROUPS_TEX
 		snprintf(ret, CGROUPS_TEXT_MAX,
 			"Control groups (v%d) limit %s of each function%s%s%s%s%s%s.",
 			cgroups->version == CGROUP_V2 ? 2 : 1, have,
-			cgroups->version == CGROUP_V2 ? " and of each isolate" : "",
+			cgroups->version == CGROUP_V2
+				? " and of each isolate"
+				: "; the memory of a single isolate is watched ten times a second, "
+				  "so that it can be exceeded for that long",
 			*lack ? ", but not " : "", lack, *lack ? " (" : "",
 			*lack ? cgroups->why : "", *lack ? ")" : "");
 }

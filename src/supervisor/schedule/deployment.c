@@ -754,10 +754,15 @@ static void deployment_isolate_part(struct isolate *isolate, const struct isolat
 		invocation->part(invocation, part->payload, part->payload_size);
 		return;
 	}
-	if (invocation->reply.size + part->payload_size <= d->config->settings.reply_bytes)
+	if (invocation->reply.size + part->payload_size <= d->config->settings.reply_bytes) {
 		buffer_append(&invocation->reply, part->payload, part->payload_size);
-	else
-		isolate_end(isolate);
+		return;
+	}
+	isolate->invocation = NULL;
+	deployment_end_isolate(d, isolate);
+	buffer_done(&invocation->reply);
+	invocation_finish_too_large(invocation);
+	function_pump_later(d->function);
 }
 
 static void deployment_isolate_line(struct isolate *isolate, const char *line, size_t size)

@@ -85,6 +85,7 @@ void invocation_begin(struct invocation *invocation, struct isolate *isolate,
 	enum invocation_start start, usec_t launch_us);
 void invocation_finish_reply(struct invocation *invocation, const struct isolate_reply *reply);
 void invocation_finish_error(struct invocation *invocation, const char *type, const char *message);
+void invocation_finish_too_large(struct invocation *invocation);
 void invocation_finish_json(
 	struct invocation *invocation, const char *type, const char *json, size_t size);
 void invocation_finish_refused(struct invocation *invocation, enum invocation_outcome outcome,

@@ -45,6 +45,26 @@ static double value_timeouts(const struct function_stats *s)
 	return (double)s->timeouts;
 }
 
+static double value_out_of_memory(const struct function_stats *s)
+{
+	return (double)s->out_of_memory;
+}
+
+static double value_replies_too_large(const struct function_stats *s)
+{
+	return (double)s->replies_too_large;
+}
+
+static double value_process_refusals(const struct function_stats *s)
+{
+	return (double)s->process_refusals;
+}
+
+static double value_cpu_throttled(const struct function_stats *s)
+{
+	return (double)s->cpu_throttled_usec / USEC_PER_SEC;
+}
+
 static double value_launches(const struct function_stats *s)
 {
 	return (double)s->launches;
@@ -88,6 +108,15 @@ static const struct {
 		"Invocations refused because a limit was reached.", value_throttles },
 	{ "polyvisor_timeouts_total", "counter", "Invocations ended by the function's timeout.",
 		value_timeouts },
+	{ "polyvisor_out_of_memory_total", "counter",
+		"Isolates and templates ended because they held too much memory.",
+		value_out_of_memory },
+	{ "polyvisor_replies_too_large_total", "counter", "Replies refused for their size.",
+		value_replies_too_large },
+	{ "polyvisor_process_limit_hits_total", "counter",
+		"Processes and threads refused at the function's limit.", value_process_refusals },
+	{ "polyvisor_cpu_throttled_seconds_total", "counter",
+		"Time that processes waited at the function's cpu limit.", value_cpu_throttled },
 	{ "polyvisor_launches_total", "counter", "Isolates launched.", value_launches },
 	{ "polyvisor_billed_seconds_total", "counter",
 		"Duration, each rounded up to a millisecond.", value_billed },
@@ -110,7 +139,7 @@ static void render_functions(struct registry *registry, struct buffer *ret)
 			struct function_stats stats;
 
 			function_get_stats(registry->functions[i], &stats);
-			if (stats.invocations + stats.throttles + stats.waiting > 0)
+			if (stats.invocations + stats.errors + stats.throttles + stats.waiting > 0)
 				buffer_printf(ret, "%s{function=\"%s\"} %.15g\n",
 					function_metrics[m].name, registry->functions[i]->name,
 					function_metrics[m].value(&stats));
@@ -182,6 +211,9 @@ static void render_supervisor(struct registry *registry, struct buffer *ret)
 		{ "polyvisor_evictions_total", "counter",
 			"Deployments ended because the memory budget was used up.",
 			registry->evictions },
+		{ "polyvisor_payloads_refused_total", "counter",
+			"Requests refused because their body was too large.",
+			registry->supervisor->payloads_refused },
 		{ "polyvisor_log_lost_bytes_total", "counter",
 			"Console output above the functions' limits.", registry->log_lost },
 		{ "polyvisor_memory_used_bytes", "gauge",

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REPLY_TOO_LARGE "Function.ResponseSizeTooLarge"
+
 /* Kept for the client too, when it asked for the tail. */
 static void invocation_log(struct invocation *invocation, const char *line, size_t size)
 {
@@ -121,8 +123,11 @@ static void invocation_finish(struct invocation *invocation, enum invocation_out
 	invocation->ended_at = usec_monotonic();
 	if (invocation->started_at)
 		invocation_meter(invocation);
-	if (outcome == INVOCATION_FUNCTION_ERROR)
+	if (outcome == INVOCATION_FUNCTION_ERROR) {
 		invocation->function->stats.errors++;
+		invocation->function->stats.replies_too_large +=
+			!strcmp(invocation->error_type, REPLY_TOO_LARGE);
+	}
 	if (outcome == INVOCATION_THROTTLED)
 		invocation->function->stats.throttles++;
 	if (invocation->tail.size > INVOCATION_TAIL)
@@ -145,6 +150,17 @@ void invocation_finish_json(
 	invocation_finish(invocation, INVOCATION_FUNCTION_ERROR);
 }
 
+/* The guest library checks this first; here it is enforced. */
+void invocation_finish_too_large(struct invocation *invocation)
+{
+	char message[160];
+
+	snprintf(message, sizeof(message),
+		"Response payload size exceeded maximum allowed payload size (%u bytes).",
+		invocation->function->current->config->settings.reply_bytes);
+	invocation_finish_error(invocation, REPLY_TOO_LARGE, message);
+}
+
 void invocation_finish_reply(struct invocation *invocation, const struct isolate_reply *reply)
 {
 	uint32_t limit = invocation->function->current->config->settings.reply_bytes;
@@ -156,13 +172,7 @@ void invocation_finish_reply(struct invocation *invocation, const struct isolate
 		return;
 	}
 	if (reply->payload_size > limit) {
-		char message[160];
-
-		/* The guest library checks this first; here it is enforced. */
-		snprintf(message, sizeof(message),
-			"Response payload size exceeded maximum allowed payload size (%u bytes).",
-			limit);
-		invocation_finish_error(invocation, "Function.ResponseSizeTooLarge", message);
+		invocation_finish_too_large(invocation);
 		return;
 	}
 	if (reply->content_type)

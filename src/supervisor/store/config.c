@@ -67,7 +67,7 @@ static const struct setting_row setting_rows[] = {
 	{ "keep-alive", SETTING(keep_alive_s), { 0 }, 0, 604800, 600 },
 	{ "log-bytes", SETTING(log_bytes), { 0 }, 1024, 64 << 20, 1 << 20 },
 	{ "reply-bytes", SETTING(reply_bytes), { 0 }, 1, 256 << 20, CONFIG_PAYLOAD_MAX },
-	{ "processes", SETTING(processes), { 0 }, 1, 32768, 1024 },
+	{ "processes", SETTING(processes), { 0 }, 1, 32768, 256 },
 	{ "descriptors", SETTING(descriptors), { 0 }, 16, 1 << 20, 1024 },
 	{ "cpu", SETTING(cpu_percent), { 0 }, 0, 100000, 0 },
 };
@@ -136,6 +136,23 @@ static bool setting_parse(const struct setting_row *row, const char *value, uint
 		return false;
 	*ret = (uint32_t)number;
 	return true;
+}
+
+void config_append_settings(const struct config *config, struct buffer *ret)
+{
+	const char *before = "{";
+
+	for (size_t i = 0; i < array_size(setting_rows); i++, before = ",") {
+		const struct setting_row *row = &setting_rows[i];
+		uint32_t v;
+
+		memcpy(&v, (const char *)&config->settings + row->offset, sizeof(v));
+		if (row->words[0])
+			buffer_printf(ret, "%s\"%s\":\"%s\"", before, row->name, row->words[v]);
+		else
+			buffer_printf(ret, "%s\"%s\":%u", before, row->name, v);
+	}
+	buffer_append_string(ret, "}");
 }
 
 static void settings_set_defaults(struct config_settings *settings, const struct options *options)

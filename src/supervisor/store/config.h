@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/buffer.h"
 #include "base/err.h"
 #include "base/macros.h"
 #include "base/usec.h"
@@ -65,9 +66,10 @@ struct config_settings {
 	uint32_t keep_alive_s; /* "keep-alive": seconds an idle isolate is kept */
 	uint32_t log_bytes;    /* "log-bytes": of console output kept per invocation */
 	uint32_t reply_bytes;  /* "reply-bytes": largest reply */
-	uint32_t processes;    /* "processes": tasks of an isolate, threads included */
+	uint32_t processes;    /* "processes": tasks of an isolate, threads included; kernels
+				* count no fewer than 301 by isolate, see envelope/namespaces.c */
 	uint32_t descriptors;  /* "descriptors": open files of a process */
-	uint32_t cpu_percent;  /* "cpu": of one processor; 0 is no limit */
+	uint32_t cpu_percent;  /* "cpu": of one processor, all isolates together; 0: no limit */
 };
 
 struct config {
@@ -115,6 +117,9 @@ int config_retag(const struct options *options, const struct config *old, json_t
  * NULL (in tests). sha256 is in hexadecimal digits. */
 int config_set_code(
 	struct config *config, struct code *code, const char *sha256, uint64_t size) MUST_CHECK;
+
+/* The settings in force, given or not, as a JSON object. */
+void config_append_settings(const struct config *config, struct buffer *ret);
 
 /* The FunctionConfiguration that clients see, or NULL when memory is out. */
 json_t *config_to_json(const struct config *config);

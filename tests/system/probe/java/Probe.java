@@ -82,11 +82,66 @@ public class Probe implements RequestHandler<Object, Object> {
       return Map.of("pid", Integer.parseInt(Files.readSymbolicLink(Path.of("/proc/self")).toString()),
           "directory", Files.readSymbolicLink(Path.of("/proc/self/cwd")).toString(), "code", code, "processes", processes, "writable", writable);
     });
+    OPERATIONS.put("hold", (with, context) -> {
+      List<byte[]> kept = new ArrayList<>();
+      for (int i = 0; i < number(with, "mb") / 8; i++) {
+        kept.add(new byte[8 << 20]);
+        Arrays.fill(kept.get(i), (byte) 1);
+      }
+      Thread.sleep(1000L * ((Number) with.getOrDefault("seconds", 0)).intValue());
+      return kept.size() * 8;
+    });
+    OPERATIONS.put("processes", (with, context) -> {
+      int made = 0;
+      String error = null;
+      try {
+        for (; made < number(with, "most"); made++) new ProcessBuilder("sleep", "1000").start();
+      } catch (IOException | OutOfMemoryError e) { // of which the second says that no thread can be made
+        error = e.getMessage();
+      }
+      return Map.of("made", made, "error", String.valueOf(error));
+    });
+    OPERATIONS.put("bomb", (with, context) -> {
+      new ProcessBuilder("sh", "-c", "b() { b | b & }; b").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+      Thread.sleep(1000L * number(with, "seconds"));
+      return "survived";
+    });
+    OPERATIONS.put("fill", (with, context) -> {
+      int written = 0;
+      String error = null;
+      try (FileOutputStream file = new FileOutputStream("/tmp/filled")) {
+        for (; written < number(with, "mb"); written++) file.write(new byte[1 << 20]);
+      } catch (IOException e) {
+        error = e.getMessage();
+      }
+      return Map.of("mb", written, "error", String.valueOf(error));
+    });
+    OPERATIONS.put("descriptors", (with, context) -> {
+      List<AutoCloseable> opened = new ArrayList<>();
+      String error = null;
+      try {
+        while (opened.size() < number(with, "most")) opened.add(new java.io.FileInputStream("/dev/null"));
+      } catch (IOException e) {
+        error = e.getMessage();
+      }
+      for (AutoCloseable each : opened) each.close();
+      return Map.of("opened", opened.size(), "error", String.valueOf(error));
+    });
+    OPERATIONS.put("spin", (with, context) -> {
+      long end = System.nanoTime() + number(with, "seconds") * 1_000_000_000L;
+      long before = java.lang.management.ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
+      while (System.nanoTime() < end) Thread.onSpinWait();
+      return (java.lang.management.ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() - before) / 1e9;
+    });
     OPERATIONS.put("work", (with, context) -> {
       long total = 0;
       for (int i = 0; i < ((Number) with.getOrDefault("rounds", 1000)).intValue(); i++) total = (total * 31 + i) % 1000003;
       return total;
     });
+  }
+
+  static int number(Map<String, Object> with, String name) {
+    return ((Number) with.get(name)).intValue();
   }
 
   static Object tellContext(Map<String, Object> with, Context context) {

@@ -75,6 +75,46 @@ const operations = {
   look: async () => ({ pid: process.pid, directory: process.cwd(), code: fs.readdirSync('/var/task').sort(),
     processes: fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b),
     writable: canWrite('/var/task/x') }),
+  hold: async (event) => {
+    const kept = [];
+    for (let i = 0; i < event.mb >> 3; i++) kept.push(Buffer.alloc(8 << 20, 1));
+    await pause((event.seconds ?? 0) * 1000);
+    return kept.length * 8;
+  },
+  processes: async (event) => {
+    let made = 0, error = null;
+    while (made < event.most && error === null) {
+      const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+      await new Promise((resolve) => { child.on('spawn', resolve); child.on('error', (e) => { error = e.code; resolve(); }); });
+      if (error === null) made++;
+    }
+    return { made, error };
+  },
+  bomb: async (event) => {
+    spawn('sh', ['-c', 'b() { b | b & }; b'], { stdio: 'ignore' });
+    await pause(event.seconds * 1000);
+    return 'survived';
+  },
+  fill: async (event) => {
+    const file = fs.openSync('/tmp/filled', 'w'), block = Buffer.alloc(1 << 20, 1);
+    let written = 0, error = null;
+    try { while (written < event.mb << 20) written += fs.writeSync(file, block); } catch (e) { error = e.code; }
+    fs.closeSync(file);
+    return { mb: written >> 20, error };
+  },
+  descriptors: async (event) => {
+    const opened = [];
+    let error = null;
+    try { while (opened.length < event.most) opened.push(fs.openSync('/dev/null')); } catch (e) { error = e.code; }
+    opened.forEach((each) => fs.closeSync(each));
+    return { opened: opened.length, error };
+  },
+  spin: async (event) => {
+    const end = performance.now() + event.seconds * 1000, before = process.cpuUsage();
+    while (performance.now() < end);
+    const used = process.cpuUsage(before);
+    return (used.user + used.system) / 1e6;
+  },
   work: async (event) => {
     let total = 0;
     for (let i = 0; i < (event.rounds ?? 1000); i++) total = (total * 31 + i) % 1000003;

@@ -152,11 +152,82 @@ def work(event, context):
     return total
 
 
+def hold(event, context):
+    kept = []
+    for _ in range(event["mb"] // 8):
+        kept.append(b"m" * (8 << 20))
+    time.sleep(event.get("seconds", 0))
+    return len(kept) * 8
+
+
+def memory_file(event, context):
+    file = os.memfd_create("kept")
+    for _ in range(event["mb"]):
+        os.write(file, b"m" * (1 << 20))
+    time.sleep(event.get("seconds", 0))
+    return event["mb"]
+
+
+def processes(event, context):
+    made, error = [], None
+    try:
+        while len(made) < event["most"]:
+            made.append(subprocess.Popen(["sleep", "1000"]))
+    except OSError as e:
+        error = e.strerror
+    return {"made": len(made), "error": error}
+
+
+def bomb(event, context):
+    subprocess.Popen(["sh", "-c", "b() { b | b & }; b"], stderr=subprocess.DEVNULL)
+    time.sleep(event["seconds"])
+    return "survived"
+
+
+def fill(event, context):
+    written, error = 0, None
+    with open("/tmp/filled", "wb", buffering=0) as file:
+        try:
+            while written < event["mb"] << 20:
+                written += file.write(b"f" * (1 << 20))
+        except OSError as e:
+            error = e.strerror
+    return {"mb": written >> 20, "error": error}
+
+
+def descriptors(event, context):
+    opened, error = [], None
+    try:
+        while len(opened) < event["most"]:
+            opened.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as e:
+        error = e.strerror
+    for each in opened:
+        os.close(each)
+    return {"opened": len(opened), "error": error}
+
+
+def spin(event, context):
+    end, before = time.monotonic() + event["seconds"], time.process_time()
+    while time.monotonic() < end:
+        pass
+    return time.process_time() - before
+
+
+def spinners(event, context):
+    command = ["timeout", str(event["seconds"]), "sh", "-c", "while :; do :; done"]
+    started = [subprocess.Popen(command) for _ in range(event["count"])]
+    for each in started:
+        each.wait()
+    return len(started)
+
+
 OPERATIONS = {"echo": echo, "served": served, "context": tell_context, "environment": environment, "throw": throw,
               "unserialisable": unserialisable, "exit": exit_process, "crash": crash, "loop": loop, "sleep": sleep,
               "large": large, "orphans": orphans, "flood": flood, "close": close_channel, "garbage": garbage,
               "output": output, "threads": threads, "child": child, "fetch": fetch, "temporary": temporary,
-              "look": look, "work": work}
+              "look": look, "work": work, "hold": hold, "memory file": memory_file, "processes": processes, "bomb": bomb,
+              "fill": fill, "descriptors": descriptors, "spin": spin, "spinners": spinners}
 
 
 def handler(event, context):
