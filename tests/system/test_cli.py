@@ -390,9 +390,10 @@ def test_show(run, script):
     script.answers[f"GET {FUNCTIONS}/f"] = Answer(200, json.dumps(
         {"Configuration": configuration, "Tags": {"polyvisor:spares": "3", "team": "x"}}))
     script.answers["GET /polyvisor/stats"] = Answer(200, json.dumps({"functions": [
-        {"name": "f", "invocations": 9, "note": "python3.12 was asked for", "isolates": {"idle": 2, "busy": 0}, "template_ready": True}]}))
+        {"name": "f", "invocations": 9, "note": "python3.12 was asked for", "isolates": {"idle": 2, "busy": 0}, "template_ready": True,
+         "settings": {"spares": 3, "isolation": "function"}}]}))
     text = run("show", "f").stdout
-    for part in ("256 MB", "7 s", "A=1", "B=2", "spares=3", "9 calls", "2 idle", "template ready", "python3.12 was asked for"):
+    for part in ("256 MB", "7 s", "A=1", "B=2", "spares=3", "isolation=function", "9 calls", "2 idle", "template ready", "python3.12 was asked for"):
         assert part in text
     assert "team" not in text
     shown = json.loads(run("show", "f", "--json").stdout)
