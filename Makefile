@@ -34,6 +34,6 @@ install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan
+	rm -rf $(BUILD) $(BUILD)-undefined $(BUILD)-address-undefined
 
 .PHONY: all packages test-packages run test test-long install clean

@@ -5,15 +5,22 @@
 
 #include <string.h>
 
-/* Runs in the supervisor's part of the program (main.c); listed here for help and completion. */
+/* They run in the supervisor's part of the program (main.c); listed here for help and completion. */
 static const struct command command_serve = {
 	.name = "serve",
 	.arguments = "",
 	.summary = "Run the supervisor until SIGTERM or SIGINT",
 };
 
+static const struct command command_doctor = {
+	.name = "doctor",
+	.arguments = "",
+	.summary = "Say what this machine's kernel gives to the isolation of functions",
+};
+
 const struct command *const commands[] = {
 	&command_serve,
+	&command_doctor,
 	&command_deploy,
 	&command_invoke,
 	&command_list,
