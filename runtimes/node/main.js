@@ -3,7 +3,7 @@
  * main.js - the Node.js adapter: boots, waits as the runtime template, becomes a function, waits
  * as its template, and serves events in each isolate. docs/adding-a-language.md has the order.
  */
-const cloned = process.env.POLYVISOR_ROLE !== 'exec';
+const cloned = process.env.POLYVISOR_ROLE !== 'exec'; /* else nothing here is shared, nor warmed */
 const Module = require('module');
 const diagnostics = require('diagnostics_channel');
 const pv = require('./polyvisor.node');
@@ -12,7 +12,7 @@ const { current, invoke, report } = require('./invocation.js');
 const { renew, seed } = require('./unique.js');
 
 const COMMON = ['http', 'https'];
-const HEAP_GROWTH = 4 << 20;
+const HEAP_GROWTH = 4 << 20; /* bytes that a function may add before everything is collected */
 const turn = () => new Promise(setImmediate);
 const children = new Set();
 const before = [];
