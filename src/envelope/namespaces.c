@@ -114,13 +114,14 @@ static int namespaces_limit(unsigned isolates)
 	return r < 0 ? r : sysctl_write("/proc/sys/user/max_pid_namespaces", number);
 }
 
-#define TASKS_LEAST 301 /* RESERVED_PIDS and one, in the kernel's pid.c */
+/* RESERVED_PIDS of the kernel's pid.c: once the numbers are used up it starts again here, not at 1, so
+ * that those below are given out once. A limit of 301 would leave a single number after 300 forks. */
+#define TASKS_RESERVED 300
 
 int namespaces_limit_tasks(unsigned tasks)
 {
 	char text[NUMBER_SIZE];
-	int r = sysctl_write("/proc/sys/kernel/pid_max",
-		number_text(text, max_of(tasks, (unsigned)TASKS_LEAST)));
+	int r = sysctl_write("/proc/sys/kernel/pid_max", number_text(text, TASKS_RESERVED + tasks));
 
 	/* Older kernels know one number for the whole machine and refuse. */
 	return r == -EACCES || r == -EPERM ? 0 : r;

@@ -27,7 +27,8 @@ int namespaces_furnish(bool network, unsigned isolates) MUST_CHECK;
 
 /*
  * Bounds the tasks of the caller's pid namespace, whose /proc is mounted, by their highest number: a
- * limit of its own for every isolate, which RLIMIT_NPROC (a count by user) cannot be. At least 301,
- * the kernel's least. Harmless before Linux 6.14, where the number is not a namespace's.
+ * limit of its own for every isolate, which RLIMIT_NPROC (a count by user) cannot be. Up to 300 more
+ * live at once until as many have been made, since the kernel gives out the first 300 numbers only once.
+ * Harmless before Linux 6.14, where the number is not a namespace's.
  */
 int namespaces_limit_tasks(unsigned tasks) MUST_CHECK;
