@@ -57,10 +57,6 @@ static const char *const calls_allowed[] = {
 	"sendfile",
 	"connect",
 	"accept",
-	"sendto",
-	"recvfrom",
-	"sendmsg",
-	"recvmsg",
 	"shutdown",
 	"bind",
 	"listen",
@@ -152,7 +148,6 @@ static const char *const calls_allowed[] = {
 	"prctl",
 	"arch_prctl",
 	"setrlimit",
-	"sync",
 	"gettid",
 	"readahead",
 	"setxattr",
@@ -234,10 +229,7 @@ static const char *const calls_allowed[] = {
 	"preadv",
 	"pwritev",
 	"rt_tgsigqueueinfo",
-	"recvmmsg",
 	"prlimit64",
-	"syncfs",
-	"sendmmsg",
 	"getcpu",
 	"sched_setattr",
 	"sched_getattr",
@@ -363,6 +355,13 @@ static const struct call_row calls_refused[] = {
 	{ "memfd_secret", "memory that cannot be inspected" },
 };
 
+/* Answered with success and not made: a function's files are in memory, and this would have the machine
+ * write out everybody's. */
+static const struct call_row calls_pretended[] = {
+	{ "sync", "waits for every disk" },
+	{ "syncfs", "waits for the disk that /usr is on" },
+};
+
 /* Other families are either not in the network namespace (AF_VSOCK) or rarely tested; and so are other
  * protocols, whose modules the kernel would load for whoever asks. */
 static const struct {
@@ -440,6 +439,38 @@ static int filter_add_sockets(scmp_filter_ctx filter)
 	return r;
 }
 
+/* Bytes out of band between Unix sockets have been a way into the kernel (CVE-2025-38236), and nearly
+ * nothing uses them. The argument that the flags are in is counted from 0. */
+static const struct {
+	int number, flags;
+} calls_with_messages[] = {
+	{ SCMP_SYS(sendto), 3 },
+	{ SCMP_SYS(sendmsg), 2 },
+	{ SCMP_SYS(sendmmsg), 3 },
+	{ SCMP_SYS(recvfrom), 3 },
+	{ SCMP_SYS(recvmsg), 2 },
+	{ SCMP_SYS(recvmmsg), 3 },
+};
+
+static int filter_add_messages(scmp_filter_ctx filter)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < array_size(calls_with_messages) && r == 0; i++) {
+		struct scmp_arg_cmp flags = { .arg = (unsigned)calls_with_messages[i].flags,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = MSG_OOB };
+
+		r = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, calls_with_messages[i].number, 1, flags);
+		flags.datum_b = MSG_OOB;
+		if (r == 0)
+			r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EOPNOTSUPP),
+				calls_with_messages[i].number, 1, flags);
+	}
+	return r;
+}
+
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* A file system without options and with these flags is in practice a new /proc; values, not
@@ -464,6 +495,8 @@ static int filter_fill(scmp_filter_ctx filter)
 	int r = filter_add_sockets(filter);
 
 	if (r == 0)
+		r = filter_add_messages(filter);
+	if (r == 0)
 		r = filter_add_proc(filter);
 	for (size_t i = 0; i < array_size(calls_allowed) && r == 0; i++)
 		r = filter_add(filter, SCMP_ACT_ALLOW, calls_allowed[i]);
@@ -471,6 +504,8 @@ static int filter_fill(scmp_filter_ctx filter)
 		r = filter_add(filter, SCMP_ACT_ALLOW, calls_allowed_unusual[i].name);
 	for (size_t i = 0; i < array_size(calls_refused) && r == 0; i++)
 		r = filter_add(filter, SCMP_ACT_ERRNO(EPERM), calls_refused[i].name);
+	for (size_t i = 0; i < array_size(calls_pretended) && r == 0; i++)
+		r = filter_add(filter, SCMP_ACT_ERRNO(0), calls_pretended[i].name);
 	/* A binary tree: the kernel's cost of installing grows with the length of the worst path.
 	 */
 	return r < 0 ? r : seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
