@@ -38,6 +38,8 @@
 #define OBJECT_MAX ((size_t)64 << 10) /* of an object with a mutex in it */
 #define STACK_SEARCHED ((size_t)64 << 10)
 #define NOBODY 0x20000000 /* plus an index: larger than any TID, within FUTEX_TID_MASK */
+#define MAPPING_MAX                                                                                \
+	((size_t)16 << 30) /* a larger one is somebody's sparse table, without mutexes */
 #define PAGE_ENTRIES 512
 #define USERS_MAX 65536
 
@@ -68,13 +70,15 @@ struct owner {
 	uint32_t *word;     /* the TID is in its FUTEX_TID_MASK */
 };
 
+/* Sanitizers mark memory between objects, and this looks at all of it. */
+#define READS_EVERYTHING __attribute__((no_sanitize("address")))
+
 struct search {
 	struct clone_template *t;
 	const struct mappings *m;
-	const struct mapping *mapping; /* the one being searched */
-	uint32_t lowest, span;         /* of TIDs */
+	uint32_t lowest, span; /* of TIDs */
 	bool skip_shared;
-	int error;
+	char *run, *run_end; /* neighbouring pages that are worth reading; NULL: none yet */
 };
 
 /* In a clone that has made none itself, what is shared is shared with its template. */
@@ -120,7 +124,7 @@ struct target {
 };
 
 /* malloc keeps the size of a block in front of it, with three flags in the lowest bits. */
-static bool is_in_block(const struct target *t, uintptr_t block)
+READS_EVERYTHING static bool is_in_block(const struct target *t, uintptr_t block)
 {
 	size_t size;
 
@@ -130,7 +134,7 @@ static bool is_in_block(const struct target *t, uintptr_t block)
 	return size <= OBJECT_MAX && size >= t->mutex - block + sizeof(pthread_mutex_t) + 8;
 }
 
-static bool words_point_at(const void *start, size_t size, const struct target *t)
+READS_EVERYTHING static bool words_point_at(const void *start, size_t size, const struct target *t)
 {
 	const uintptr_t *word = start, *end = word + size / sizeof(*word);
 
@@ -183,10 +187,11 @@ static bool owner_points_at(
 
 static bool is_credible(const struct search *s, const struct thread *owner, const void *mutex)
 {
-	const struct target t = { (uintptr_t)mutex, (uintptr_t)s->mapping->start };
+	const struct mapping *x = mapping_of(s->m, mutex);
+	const struct target t = { (uintptr_t)mutex, (uintptr_t)x->start };
 
-	return owner->tid >= DISTINCT_TID || s->mapping->is_image ||
-	       owner_points_at(s, owner, &t) || image_points_at(s->m, &t);
+	return owner->tid >= DISTINCT_TID || x->is_image || owner_points_at(s, owner, &t) ||
+	       image_points_at(s->m, &t);
 }
 
 static int owner_add(struct search *s, struct thread *thread, uint32_t *word)
@@ -202,7 +207,7 @@ static int owner_add(struct search *s, struct thread *thread, uint32_t *word)
 	return 0;
 }
 
-static bool is_held_mutex(const uint32_t *w)
+READS_EVERYTHING static bool is_held_mutex(const uint32_t *w)
 {
 	uint32_t kind = w[4], type = kind & KIND_TYPE, owner = w[2];
 	bool names_owner_in_lock = kind & (KIND_ROBUST | KIND_INHERIT);
@@ -220,13 +225,13 @@ static bool is_held_mutex(const uint32_t *w)
 	return w[5] == 0;
 }
 
-static bool is_write_locked(const uint32_t *w)
+READS_EVERYTHING static bool is_write_locked(const uint32_t *w)
 {
 	return (w[0] & 3) == 3 && w[1] < USERS_MAX && (w[2] & ~2U) == 1 && (w[3] & ~2U) == 1 &&
 	       !w[4] && !w[5] && w[7] <= 1 && !w[8] && !w[9] && !w[10] && !w[11] && w[12] <= 2;
 }
 
-static int mutex_record(struct search *s, uint32_t *w)
+READS_EVERYTHING static int mutex_record(struct search *s, uint32_t *w)
 {
 	struct thread *owner = owner_find(s->t, w[2]);
 	int r;
@@ -241,7 +246,7 @@ static int mutex_record(struct search *s, uint32_t *w)
 	return r;
 }
 
-static int lock_record(struct search *s, uint32_t *w)
+READS_EVERYTHING static int lock_record(struct search *s, uint32_t *w)
 {
 	struct thread *owner = owner_find(s->t, w[6]);
 
@@ -252,7 +257,7 @@ static int lock_record(struct search *s, uint32_t *w)
  * Searches [start, end). The owner is at an offset of 8 in a mutex and 24 in a lock, both aligned
  * to 8, and one comparison per 8 bytes dismisses nearly everything.
  */
-static int pages_search(struct search *s, char *start, char *end)
+READS_EVERYTHING static int pages_search(struct search *s, char *start, char *end)
 {
 	for (char *at = start + 8; at < end; at += 8) {
 		uint32_t *word = (uint32_t *)at;
@@ -277,30 +282,41 @@ static bool is_worth_reading(const struct search *s, uint64_t page)
 	return !s->skip_shared || page & PAGE_EXCLUSIVE;
 }
 
-/* Searches runs of neighbouring pages, since a mutex may lie across two. */
-static int mapping_search(struct search *s, int pagemap)
+/* A mutex may lie across two pages, and even across a library's data and its zeroed data. */
+static int run_end(struct search *s)
+{
+	char *start = s->run;
+
+	s->run = NULL;
+	return start ? pages_search(s, start, s->run_end) : 0;
+}
+
+static int run_add(struct search *s, char *page, size_t size)
+{
+	int r = s->run && s->run_end != page ? run_end(s) : 0;
+
+	if (!s->run)
+		s->run = page;
+	s->run_end = page + size;
+	return r;
+}
+
+static int mapping_search(struct search *s, const struct mapping *x, int pagemap)
 {
 	uint64_t entries[PAGE_ENTRIES];
-	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	size_t pages = s->mapping->size / page_size, run = 0;
-	off_t base = (off_t)((uintptr_t)s->mapping->start / page_size * sizeof(*entries));
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE), pages = x->size / page_size;
+	off_t base = (off_t)((uintptr_t)x->start / page_size * sizeof(*entries));
 	int r = 0;
 
-	for (size_t i = 0; i <= pages && r == 0; i++) {
-		char *at = s->mapping->start + i * page_size;
+	for (size_t i = 0; i < pages && r == 0; i++) {
 		size_t slot = i % PAGE_ENTRIES;
+		size_t size = min_of(PAGE_ENTRIES, pages - i) * sizeof(*entries);
+		off_t at = base + (off_t)(i * sizeof(*entries));
 
-		if (i < pages && slot == 0 &&
-			pread(pagemap, entries, min_of(PAGE_ENTRIES, pages - i) * sizeof(*entries),
-				base + (off_t)(i * sizeof(*entries))) < 0)
-			return -errno;
-		if (i < pages && is_worth_reading(s, entries[slot])) {
-			run++;
-			continue;
-		}
-		if (run > 0)
-			r = pages_search(s, at - run * page_size, at);
-		run = 0;
+		if (slot == 0 && pread(pagemap, entries, size, at) != (ssize_t)size)
+			return -EIO;
+		if (is_worth_reading(s, entries[slot]))
+			r = run_add(s, x->start + i * page_size, page_size);
 	}
 	return r;
 }
@@ -317,26 +333,26 @@ static void tids_bound(struct search *s)
 	s->span = highest - lowest;
 }
 
+static bool may_hold_mutexes(const struct mapping *x)
+{
+	return x->readable && x->writable && !x->shared && !x->is_kernels && x->size <= MAPPING_MAX;
+}
+
 int mutexes_survey(struct clone_template *t, const struct mappings *m, struct err *e)
 {
 	_cleanup_close_ int pagemap = open("/proc/thread-self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct search s = { .t = t, .m = m, .skip_shared = is_last_clone };
+	int r = 0;
 
 	if (pagemap < 0)
 		return err_errno(e, -errno, "Cannot read /proc/self/pagemap");
 	tids_bound(&s);
-	for (size_t i = 0; i < m->count; i++) {
-		int r;
-
-		s.mapping = &m->all[i];
-		if (s.mapping->shared || !s.mapping->writable || !s.mapping->readable ||
-			s.mapping->is_kernels)
-			continue;
-		r = mapping_search(&s, pagemap);
-		if (r < 0)
-			return err_errno(e, r, "Cannot search memory for mutexes");
-	}
-	return 0;
+	for (size_t i = 0; i < m->count && r == 0; i++)
+		if (may_hold_mutexes(&m->all[i]))
+			r = mapping_search(&s, &m->all[i], pagemap);
+	if (r == 0)
+		r = run_end(&s);
+	return r < 0 ? err_errno(e, r, "Cannot search memory for mutexes") : 0;
 }
 
 /* Others may set a bit for waiters in the same word at any time. */

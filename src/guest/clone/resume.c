@@ -13,15 +13,21 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#ifdef __SANITIZE_ADDRESS__ /* makes frames many times larger */
+#define STACK_SCALE 8
+#else
+#define STACK_SCALE 1
+#endif
+
 #define HELPER_STACK ((size_t)16 << 10)
-#define THREAD_STACK ((size_t)2 << 10) /* for thread_begin() and what it calls */
+#define THREAD_STACK ((size_t)STACK_SCALE << 11) /* for thread_begin() and what it calls */
 #define SIGSET_SIZE 8
 #define MAKE_ATTEMPTS 200 /* a millisecond apart, while the system has no room for a thread */
 
 #define THREAD_FLAGS                                                                               \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
-static void wait_until(uint32_t *word, uint32_t wanted)
+ON_FOREIGN_STACK static void wait_until(uint32_t *word, uint32_t wanted)
 {
 	uint32_t value;
 
@@ -33,14 +39,14 @@ static void wait_until(uint32_t *word, uint32_t wanted)
  * A waiter for a mutex with priority inheritance hands its owner's TID to the kernel, which must
  * find that thread. So, if there is such a mutex, all threads exist before any goes on.
  */
-static void meet(struct clone_template *t)
+ON_FOREIGN_STACK static void meet(struct clone_template *t)
 {
 	__atomic_add_fetch(&t->ready, 1, __ATOMIC_ACQ_REL);
 	futex_wake(&t->ready, 1);
 	wait_until(&t->met, 1);
 }
 
-static void meet_all(struct clone_template *t)
+ON_FOREIGN_STACK static void meet_all(struct clone_template *t)
 {
 	wait_until(&t->ready, (uint32_t)t->thread_count);
 	__atomic_store_n(&t->met, 1, __ATOMIC_RELEASE);
@@ -48,7 +54,7 @@ static void meet_all(struct clone_template *t)
 }
 
 /* Counts a user of the template out; who sees zero may unmap it. */
-static void leave(struct clone_template *t)
+ON_FOREIGN_STACK static void leave(struct clone_template *t)
 {
 	uint32_t *remaining = &t->remaining;
 
@@ -57,7 +63,7 @@ static void leave(struct clone_template *t)
 }
 
 /* First code of a thread that was made again; it has its TLS, and all signals are blocked. */
-static _Noreturn void thread_begin(void *data)
+ON_FOREIGN_STACK static _Noreturn void thread_begin(void *data)
 {
 	struct thread *thread = data;
 	struct clone_template *t = thread->template;
@@ -68,7 +74,7 @@ static _Noreturn void thread_begin(void *data)
 	arch_resume_context(thread->context, &t->remaining);
 }
 
-static long thread_make(struct thread *thread, char *stack_top)
+ON_FOREIGN_STACK static long thread_make(struct thread *thread, char *stack_top)
 {
 	struct arch_thread new = {
 		.flags = THREAD_FLAGS | CLONE_SETTLS,
@@ -92,7 +98,7 @@ static long thread_make(struct thread *thread, char *stack_top)
  * to be told by a return value. So it says why and ends, and counts as a process that exited by
  * itself.
  */
-static _Noreturn void give_up(void)
+ON_FOREIGN_STACK static _Noreturn void give_up(void)
 {
 	static const char reason[] = "A thread of this clone could not be made again: the limit on "
 				     "processes or memory is reached\n";
@@ -102,7 +108,7 @@ static _Noreturn void give_up(void)
 		raw_syscall(SYS_exit_group, CLONE_EXIT_BROKEN);
 }
 
-static void thread_make_surely(struct thread *thread, char *stack_top)
+ON_FOREIGN_STACK static void thread_make_surely(struct thread *thread, char *stack_top)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 
@@ -126,7 +132,7 @@ static char *helper_stack_top(struct helper *h)
 }
 
 /* The helper thread. It borrows the caller's TLS: no errno, nothing of the C library's. */
-static _Noreturn void helper_run(void *data)
+ON_FOREIGN_STACK static _Noreturn void helper_run(void *data)
 {
 	struct helper *h = data;
 	struct clone_template *t = h->template;

@@ -23,6 +23,9 @@
 
 #define CLONE_EXIT_BROKEN 86 /* exit status of a clone that could not be made whole */
 
+/* For code that runs where a sanitizer does not know the stack, or with another thread's TLS. */
+#define ON_FOREIGN_STACK __attribute__((no_sanitize("address")))
+
 #define THREAD_BUCKETS 256
 #define THREAD_NAME_SIZE 16
 

@@ -146,7 +146,9 @@ static void handle_long(int signal)
 static void *in_handler_run(void *data)
 {
 	struct sigaction action = { .sa_handler = handle_long, .sa_flags = SA_ONSTACK };
+	stack_t before;
 
+	sigaltstack(NULL, &before); /* AddressSanitizer wants its own back */
 	alternate_prepare();
 	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
 	pthread_kill(pthread_self(), SIGUSR1);
@@ -154,6 +156,7 @@ static void *in_handler_run(void *data)
 	sigaction(SIGUSR1,
 		&(struct sigaction){ .sa_handler = handle_on_stack, .sa_flags = SA_ONSTACK }, NULL);
 	alternate_check();
+	sigaltstack(&before, NULL);
 	return data;
 }
 
