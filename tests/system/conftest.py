@@ -32,6 +32,8 @@ def free_port():
 class Daemon:
     """One supervisor. `options` are further words for `polyvisor serve`."""
 
+    prefix = ()  # a command that ends in executing the words behind it
+
     program = POLYVISOR
 
     def __init__(self, state, *options, environment=None):
@@ -49,7 +51,7 @@ class Daemon:
 
     def start(self):
         self.port = free_port()
-        command = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", self.program, "serve",
+        command = [*self.prefix, "unshare", "--fork", "--pid", "--mount-proc", "--kill-child", self.program, "serve",
                    "--listen", f"127.0.0.1:{self.port}", "--state", self.state, *self.options]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,

@@ -356,6 +356,8 @@ int network_new(struct loop *loop, struct processes *processes,
 	network_set_state(n, options->egress ? NETWORK_STARTING : NETWORK_IDLE, "");
 	if (options->egress)
 		network_restart(&n->restart);
+	else
+		log_info("%s", n->description);
 	*ret = n;
 	return 0;
 }

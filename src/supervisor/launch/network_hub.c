@@ -276,12 +276,11 @@ static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
 	argv[n++] = holder;
 	argv[n] = NULL;
 	signal(SIGPIPE, SIG_DFL); /* pasta takes one that is ignored for an error */
-	if (become_nobody_else(hub) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		dup2(complaints, 1) < 0 || dup2(complaints, 2) < 0 ||
-		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		dprintf(complaints, "%s\n", strerror(errno));
-	else
+	if (become_nobody_else(hub) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		dup2(complaints, 1) >= 0 && dup2(complaints, 2) >= 0 &&
+		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		execve(argv[0], (char *const *)argv, environment);
+	dprintf(complaints, "%s\n", strerror(errno));
 	_exit(127);
 }
 

@@ -21,7 +21,8 @@
  * what is reserved. Names are asked for before that, since resolvers may be at any of these; so a
  * resolver is reached at port 53 only. An older pasta stands in for a resolver over UDP only, and
  * would look for 100.64.0.4 outside. The limit of connections keeps one function from filling the
- * table that all share.
+ * table that all share; the range of ports, from taking on the machine those that its services have,
+ * since pasta sends from the same.
  */
 static const char *const rules[] = {
 	"table inet polyvisor {",
@@ -68,6 +69,7 @@ static const char *const rules[] = {
 	"}",
 	"chain away {",
 	"	type nat hook postrouting priority srcnat; policy accept;",
+	"	oifname tap meta l4proto { tcp, udp } masquerade to :32768-60999 random",
 	"	oifname tap masquerade",
 	"}",
 	"}",

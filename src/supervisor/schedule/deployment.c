@@ -438,9 +438,12 @@ static void deployment_network_attached(struct network_place *place, const struc
 static void deployment_network_lost(struct network_place *place)
 {
 	struct deployment *d = container_of(place, struct deployment, network);
+	struct isolate *isolate;
 
 	function_note(d->function, "polyvisor: the network of the function was lost; the next "
 				   "invocation gets another");
+	list_for_each (isolate, &d->busy, link)
+		isolate->is_last = true;
 	deployment_cool_down(d);
 	function_pump_later(d->function);
 }
@@ -683,7 +686,7 @@ void deployment_release(struct deployment *d, struct isolate *isolate)
 	isolate->invocation = NULL;
 	d->uses++;
 	d->last_used = usec_monotonic();
-	if (d->retiring || !isolate_can_serve(isolate) ||
+	if (d->retiring || isolate->is_last || !isolate_can_serve(isolate) ||
 		config->settings.isolation == CONFIG_ISOLATION_REQUEST ||
 		loop_timer_set(d->registry->supervisor->loop, &isolate->limit, until,
 			deployment_keep_alive_over) < 0)
