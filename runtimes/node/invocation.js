@@ -11,7 +11,9 @@ const { attribute, invocation, part } = require('./polyvisor.node');
 const { named } = require('./handler.js');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HTTP_TYPE = 'application/vnd.awslambda.http-integration-response';
 const TOO_LARGE = 2;
+const REPLY_BYTES = 6 << 20; /* where the function has no limit of its own */
 const WARM_UP_MS = 60000;
 const TEXT_MAX = 100000; /* characters of an error's message, and of its trace */
 const LEVELS = { trace: 'TRACE', debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN',
@@ -33,12 +35,12 @@ for (const [method, level] of Object.entries(LEVELS))
 function describe(error) {
 	const clean = (text) => String(text).slice(0, TEXT_MAX).replaceAll('\x7f', '%7F');
 	try {
-		const { name, message, stack } = error instanceof Error || (error?.name && error.stack) ?
-			error : { name: typeof error, message: format('%s', error) };
+		const isError = error instanceof Error || (error?.name && error.stack);
+		const { name, message, stack } = isError ? error : { name: typeof error, message: format('%s', error) };
 		return { errorType: clean(name), errorMessage: clean(message),
 			trace: stack ? clean(stack).split('\n') : [] };
 	} catch {
-		return { errorType: 'handled', errorMessage: 'The error cannot be read.', trace: [] };
+		return { errorType: 'handled', errorMessage: 'The error cannot be read', trace: [] };
 	}
 }
 
@@ -61,7 +63,8 @@ class ResponseStream extends Writable {
 
 	_write(chunk, encoding, done) {
 		const plain = typeof chunk === 'string' || chunk instanceof Uint8Array;
-		this.part(Buffer.from(plain ? chunk : JSON.stringify(chunk), encoding), this.contentType);
+		const data = Buffer.from(plain ? chunk : JSON.stringify(chunk), encoding);
+		this.part(data, this.contentType);
 		done();
 	}
 }
@@ -70,7 +73,7 @@ globalThis.awslambda = {
 	streamifyResponse: (handler) => Object.assign(handler, { [STREAMING]: 'response' }),
 	HttpResponseStream: {
 		from(stream, prelude) {
-			stream.setContentType('application/vnd.awslambda.http-integration-response');
+			stream.setContentType(HTTP_TYPE);
 			stream.write(JSON.stringify(prelude) + '\0'.repeat(8));
 			return stream;
 		},
@@ -114,7 +117,8 @@ function start(handler, event, succeed, fail) {
 	if (stream && invocation('stream') === '1')
 		stream.part = part;
 	const result = stream ?
-		Promise.all([finished(stream), handler(event, stream, context)]).then(() => stream) :
+		Promise.all([finished(stream), handler(event, stream, context)])
+			.then(() => stream) :
 		handler(event, context, callback);
 	if (typeof result?.then === 'function') {
 		current.drained = () => fail(named('Runtime.NodeJsExit',
@@ -129,7 +133,8 @@ function parse(text) {
 	try {
 		return JSON.parse(text);
 	} catch (error) {
-		throw named('Runtime.UnmarshalError', `Unable to unmarshal input: ${error.message}`);
+		throw named('Runtime.UnmarshalError',
+			`Unable to unmarshal input: ${error.message}`);
 	}
 }
 
@@ -139,8 +144,15 @@ function serialise(result) {
 	try {
 		return [JSON.stringify(result) ?? 'null'];
 	} catch (error) {
-		throw named('Runtime.MarshalError', `Unable to stringify response body: ${error.message}`);
+		throw named('Runtime.MarshalError',
+			`Unable to stringify response body: ${error.message}`);
 	}
+}
+
+function tooLarge() {
+	const limit = attribute('reply-bytes') ?? REPLY_BYTES;
+	return named('Function.ResponseSizeTooLarge',
+		`Response payload size exceeded maximum allowed payload size (${limit} bytes).`);
 }
 
 /* Runs the handler on an event; the promise is fulfilled when the outcome has been sent. */
@@ -156,8 +168,7 @@ async function invoke(handler, text, sink) {
 		const result = await new Promise((succeed, fail) =>
 			start(handler, event, succeed, fail));
 		if (sink.reply(...serialise(result)) === TOO_LARGE)
-			throw named('Function.ResponseSizeTooLarge', 'Response payload size exceeded ' +
-				`maximum allowed payload size (${attribute('reply-bytes') ?? 6291456} bytes).`);
+			throw tooLarge();
 	} catch (error) {
 		report(error ?? 'handled', current.title ?? 'Invoke Error', sink.fail);
 	}

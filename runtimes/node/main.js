@@ -48,7 +48,7 @@ process.on('unhandledRejection', (reason) => abort(named('Runtime.UnhandledPromi
 process.on('beforeExit', () => current.drained ? current.drained() : abort(named(
 	'Runtime.NodeJsExit', 'The event loop ran empty.'), 'Init Error', 1));
 
-/* A collection of everything touches, and so copies, all that a function shares with the runtime. */
+/* To collect everything is to touch, and so to copy, all that is shared with the runtime template. */
 async function settle() {
 	await turn();
 	if (!cloned)
@@ -119,7 +119,8 @@ async function warm() {
 	let rounds = 50;
 	COMMON.forEach(require);
 	const handler = await load(__dirname, 'hello.handler');
-	await serve(handler, { begin() {}, next: () => rounds-- ? '{}' : undefined, reply() {}, fail() {} });
+	const next = () => rounds-- ? '{}' : undefined;
+	await serve(handler, { begin() {}, next, reply() {}, fail() {} });
 }
 
 async function warmUp(handler) {
