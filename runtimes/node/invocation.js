@@ -36,11 +36,12 @@ function describe(error) {
 	const clean = (text) => String(text).slice(0, TEXT_MAX).replaceAll('\x7f', '%7F');
 	try {
 		const isError = error instanceof Error || (error?.name && error.stack);
-		const { name, message, stack } = isError ? error : { name: typeof error, message: format('%s', error) };
+		const { name, message, stack } = isError ? error :
+			{ name: typeof error, message: format('%s', error) };
 		return { errorType: clean(name), errorMessage: clean(message),
 			trace: stack ? clean(stack).split('\n') : [] };
 	} catch {
-		return { errorType: 'handled', errorMessage: 'The error cannot be read', trace: [] };
+		return { errorType: 'handled', errorMessage: 'It cannot be read', trace: [] };
 	}
 }
 

@@ -48,7 +48,7 @@ process.on('unhandledRejection', (reason) => abort(named('Runtime.UnhandledPromi
 process.on('beforeExit', () => current.drained ? current.drained() : abort(named(
 	'Runtime.NodeJsExit', 'The event loop ran empty.'), 'Init Error', 1));
 
-/* To collect everything is to touch, and so to copy, all that is shared with the runtime template. */
+/* To collect everything is to touch, and so to copy, what is shared with the runtime template. */
 async function settle() {
 	await turn();
 	if (!cloned)

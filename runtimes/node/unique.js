@@ -6,7 +6,7 @@
 const crypto = require('crypto');
 const pv = require('./polyvisor.node');
 
-const BLOCK_MIN = 128; /* bytes: what is kept ahead of use is larger, a key or an identifier is not */
+const BLOCK_MIN = 128; /* bytes: what is kept ahead of use is larger, a key or identifier is not */
 const seed = new Int32Array(4); /* filled by whoever calls renew() */
 const blocks = [];
 let a, b, c, counter;

@@ -200,7 +200,7 @@ FAILURES = [
     ("rejects_nothing", "string", "handled"),
     ("custom", "Custom", "delete%7F"),
     ("long_error", "Error", "x" * 100000),
-    ("unreadable", "handled", "The error cannot be read"),
+    ("unreadable", "handled", "It cannot be read"),
     ("null_prototype", "object", "[Object: null prototype] {}"),
     ("bigint", "Runtime.MarshalError", "Unable to stringify response body: Do not know how to serialize a BigInt"),
     ("cycle", "Runtime.MarshalError", "Unable to stringify response body: Converting circular structure to JSON"),
