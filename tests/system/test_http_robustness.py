@@ -506,3 +506,19 @@ def test_more_connections_than_allowed_wait_for_their_turn(polyvisor, tmp_path):
             c.__exit__()
         assert daemon.answers()
         daemon.kill()
+
+
+def test_the_end_of_a_client_is_noticed_whenever_it_comes(echo):
+    """Half a request and the end of the stream, at varying distances: never waited for a minute."""
+    with requests.Session() as other:  # keeps timers of other connections set meanwhile
+        for i in range(40):
+            other.get(echo.url + "/healthz")
+            with Connection(echo, timeout=4) as c:
+                time.sleep(0.0001 * (i % 4))
+                c.send(b"x" * 100)
+                time.sleep(0.00003 * (i % 3))
+                c.socket.shutdown(socket.SHUT_WR)
+                try:
+                    c.file.read()
+                except ConnectionResetError:
+                    pass

@@ -23,20 +23,23 @@ static void connection_schedule_sweep(struct front *front, usec_t at)
 static void connection_sweep(struct loop_timer *timer)
 {
 	struct front *front = container_of(timer, struct front, sweep);
+	usec_t now = usec_monotonic(), next = now + SWEEP_INTERVAL;
 	struct connection *connection;
-	usec_t now = usec_monotonic();
 
-	list_for_each (connection, &front->connections, link)
-		if (now > connection->deadline)
+	list_for_each (connection, &front->connections, link) {
+		if (now >= connection->deadline)
 			connection_shut(connection);
-	connection_schedule_sweep(front, now + SWEEP_INTERVAL);
+		else
+			next = min_of(next, connection->deadline);
+	}
+	connection_schedule_sweep(front, next);
 }
 
 /* What came before the client's end is still taken; more does not come. */
 static void connection_expect_end(struct connection *connection)
 {
 	connection->deadline = usec_monotonic() + CONNECTION_END_GRACE;
-	connection_schedule_sweep(connection->front, connection->deadline + 1);
+	connection_schedule_sweep(connection->front, connection->deadline);
 }
 
 static void connection_allow(struct connection *connection, size_t bytes)
@@ -145,7 +148,7 @@ void connection_drain(struct connection *connection, usec_t at)
 	if (connection->busy)
 		return;
 	connection->deadline = at;
-	connection_schedule_sweep(connection->front, at + 1);
+	connection_schedule_sweep(connection->front, at);
 }
 
 void connection_shut(struct connection *connection)
