@@ -4,6 +4,7 @@ import concurrent.futures
 import ctypes
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -160,12 +161,40 @@ def hold(event, context):
     return len(kept) * 8
 
 
+def children_hold(event, context):
+    made = []
+    for _ in range(event["count"]):
+        made.append(os.fork())
+        if made[-1] == 0:
+            kept = b"m" * (event["mb"] << 20)
+            time.sleep(event["seconds"])
+            os._exit(len(kept) & 1)
+    return sum(os.waitpid(pid, 0)[1] == 0 for pid in made)
+
+
+def hold_later(event, context):
+    threading.Timer(0.3, lambda: hold({"mb": event["mb"], "seconds": 60}, None)).start()
+    return "later"
+
+
 def memory_file(event, context):
     file = os.memfd_create("kept")
     for _ in range(event["mb"]):
         os.write(file, b"m" * (1 << 20))
     time.sleep(event.get("seconds", 0))
     return event["mb"]
+
+
+def memory_in_flight(event, context):
+    """Memory that no process has open or mapped: descriptors on their way through a socket."""
+    pair = socket.socketpair()
+    for _ in range(event["mb"] // 64):
+        file = os.memfd_create("sent")
+        for _ in range(64):
+            os.write(file, b"m" * (1 << 20))
+        socket.send_fds(pair[0], [b"x"], [file])
+        os.close(file)
+    return "kept"
 
 
 def processes(event, context):
@@ -226,7 +255,8 @@ OPERATIONS = {"echo": echo, "served": served, "context": tell_context, "environm
               "unserialisable": unserialisable, "exit": exit_process, "crash": crash, "loop": loop, "sleep": sleep,
               "large": large, "orphans": orphans, "flood": flood, "close": close_channel, "garbage": garbage,
               "output": output, "threads": threads, "child": child, "fetch": fetch, "temporary": temporary,
-              "look": look, "work": work, "hold": hold, "memory file": memory_file, "processes": processes, "bomb": bomb,
+              "look": look, "work": work, "hold": hold, "children hold": children_hold, "hold later": hold_later,
+              "memory file": memory_file, "memory in flight": memory_in_flight, "processes": processes, "bomb": bomb,
               "fill": fill, "descriptors": descriptors, "spin": spin, "spinners": spinners}
 
 

@@ -1,0 +1,418 @@
+"""Limits per function: each is run into in every language, and nobody else notices.
+
+After each, the same function is served again and a neighbour answers. The kernel's part is by control groups
+where the machine has them; the last tests are about those alone.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import statistics
+import threading
+import time
+
+import pytest
+import requests
+
+import conftest
+from languages import LANGUAGES, create, create_probe
+
+MIB = 1 << 20
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+PYTHON = LANGUAGES[0]
+SLACK = 0.03  # seconds that a machine shared with others may add to any time
+
+
+@pytest.fixture(scope="module")
+def daemon(polyvisor, tmp_path_factory):
+    daemon = conftest.Daemon(tmp_path_factory.mktemp("limits") / "state").start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="module", params=LANGUAGES, ids=[language.name for language in LANGUAGES])
+def language(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    return tmp_path_factory.mktemp("classes")
+
+
+@pytest.fixture(scope="module")
+def neighbour(daemon, classes):
+    name = create_probe(daemon, PYTHON, classes, "neighbour")
+    assert_serves(daemon, name)
+    return name
+
+
+@pytest.fixture
+def deploy(daemon, classes):
+    """Deploys a probe under a name of its own, removed when the test ends: deploy(language, "cpu=30", MemorySize=256)."""
+    names = []
+
+    def make(language, *settings, **members):
+        tags = {f"polyvisor:{name}": value for name, value in (s.split("=") for s in settings)}
+        names.append(create_probe(daemon, language, classes, f"limited-{len(names)}-{language.name}",
+                                  Tags={"polyvisor:isolation": "request", **tags}, **members))
+        return names[-1]
+
+    yield make
+    for name in names:
+        daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
+
+
+def call(daemon, name, do, **given):
+    return daemon.invoke(name, {"do": do, "with": given})
+
+
+def assert_serves(daemon, *names):
+    for name in names:
+        reply = call(daemon, name, "echo", still="here")
+        assert reply.status_code == 200 and reply.json() == {"still": "here"}, reply.text
+
+
+def error_of(reply):
+    assert reply.headers.get("X-Amz-Function-Error") == "Unhandled", reply.text[:500]
+    return reply.json()
+
+
+def metric(daemon, name, function=None):
+    wanted = f'polyvisor_{name}{{function="{function}"}} ' if function else f"polyvisor_{name} "
+    lines = [line for line in daemon.request("GET", "/metrics").text.splitlines() if line.startswith(wanted)]
+    return float(lines[0].split()[-1]) if lines else 0
+
+
+def has(daemon, controller):
+    """Whether control groups limit that here."""
+    line = next(line for line in daemon.log().splitlines() if "ontrol groups" in line and " limit " in line)
+    return controller in line.split("; ")[0].split("but not")[0] and "No control groups" not in line
+
+
+# In every language
+
+def test_memory(daemon, language, deploy, neighbour):
+    name = deploy(language)
+    assert call(daemon, name, "hold", mb=64).json() == 64
+    error = error_of(call(daemon, name, "hold", mb=400, seconds=10))
+    assert error["errorType"] == "Runtime.OutOfMemory"
+    assert "signal: killed (out of memory: it held " in error["errorMessage"] and "limit is 128 MB" in error["errorMessage"]
+    assert metric(daemon, "out_of_memory_total", name) == 1
+    assert_serves(daemon, name, neighbour)
+
+
+def test_processes(daemon, language, deploy, neighbour):
+    name = deploy(language, "processes=256")
+    told = call(daemon, name, "processes", most=2000).json()
+    assert 50 < told["made"] < 1000 and told["error"], told
+    assert_serves(daemon, name, neighbour)
+
+
+def test_tmp(daemon, language, deploy, neighbour):
+    """/tmp is in memory, but has a limit of its own: MemorySize is 128 here."""
+    name = deploy(language)
+    told = call(daemon, name, "fill", mb=600).json()
+    assert told["mb"] in (511, 512) and told["error"] in ("No space left on device", "ENOSPC"), told
+    assert_serves(daemon, name, neighbour)
+
+
+def test_descriptors(daemon, language, deploy, neighbour):
+    name = deploy(language, "descriptors=200")
+    told = call(daemon, name, "descriptors", most=4000).json()
+    assert 100 < told["opened"] < 200 and ("EMFILE" in told["error"] or "Too many open files" in told["error"]), told
+    assert_serves(daemon, name, neighbour)
+
+
+def test_cpu(daemon, language, deploy, neighbour):
+    if not has(daemon, "cpu"):
+        pytest.skip("no control group limits the cpu here")
+    name = deploy(language, "cpu=30")
+    assert call(daemon, name, "spin", seconds=1).json() < 0.5
+    assert_serves(daemon, name, neighbour)
+    deadline = time.monotonic() + 5
+    while metric(daemon, "cpu_throttled_seconds_total", name) == 0 and time.monotonic() < deadline:
+        call(daemon, name, "spin", seconds=1)
+    assert metric(daemon, "cpu_throttled_seconds_total", name) > 0
+
+
+def test_reply(daemon, language, deploy, neighbour):
+    name = deploy(language, "reply-bytes=1000")
+    assert call(daemon, name, "large", size=900).json() == "x" * 900
+    error = error_of(call(daemon, name, "large", size=2000))
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+    assert metric(daemon, "replies_too_large_total", name) == 1
+    assert_serves(daemon, name, neighbour)
+
+
+# What the supervisor alone decides, so one language tells
+
+def test_payload(daemon, deploy):
+    name, before = deploy(PYTHON), metric(daemon, "payloads_refused_total")
+    reply = daemon.invoke(name, b'"' + b"x" * (6 * MIB) + b'"')
+    assert reply.status_code == 413 and reply.headers["x-amzn-ErrorType"] == "RequestTooLargeException"
+    assert metric(daemon, "payloads_refused_total") == before + 1
+    assert_serves(daemon, name)
+
+
+def busy(daemon, name):
+    functions = daemon.request("GET", "/polyvisor/stats").json()["functions"]
+    return next(f for f in functions if f["name"] == name)["isolates"]["busy"]
+
+
+def test_concurrency(daemon, deploy):
+    name = deploy(PYTHON, "concurrency=2")
+    assert_serves(daemon, name)
+    most, begun = 0, time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(call, daemon, name, "sleep", seconds=0.3) for _ in range(6)]
+        while not all(each.done() for each in calls):
+            most = max(most, busy(daemon, name))
+            time.sleep(0.01)
+    assert [each.result().status_code for each in calls] == [200] * 6
+    assert most == 2 and time.monotonic() - begun >= 0.9
+
+
+def test_queue(daemon, deploy):
+    name = deploy(PYTHON, "concurrency=1", "queue=2")
+    assert_serves(daemon, name)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        replies = [each.result() for each in [pool.submit(call, daemon, name, "sleep", seconds=0.5) for _ in range(6)]]
+    assert sorted(reply.status_code for reply in replies) == [200] * 3 + [429] * 3
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    assert refused.json()["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert "2 invocations of" in refused.json()["message"] and "queue limit" in refused.json()["message"]
+    assert refused.headers["Retry-After"] == "1" and metric(daemon, "throttles_total", name) == 3
+    assert_serves(daemon, name)
+
+
+# Ways around a limit
+
+def test_memory_of_children(daemon, deploy, neighbour):
+    name = deploy(PYTHON)
+    assert call(daemon, name, "children hold", count=3, mb=24, seconds=0.5).json() == 3
+    error = error_of(call(daemon, name, "children hold", count=6, mb=40, seconds=10))
+    assert error["errorType"] == "Runtime.OutOfMemory", error
+    assert_serves(daemon, name, neighbour)
+
+
+def test_memory_files(daemon, deploy, neighbour):
+    name = deploy(PYTHON)
+    assert call(daemon, name, "memory file", mb=64, seconds=0.3).json() == 64
+    error = error_of(call(daemon, name, "memory file", mb=300, seconds=10))
+    assert error["errorType"] == "Runtime.OutOfMemory", error
+    assert_serves(daemon, name, neighbour)
+
+
+def test_memory_in_flight(daemon, deploy, neighbour):
+    """Only the kernel can count this: at the limit of the function it kills, and that is told from other deaths."""
+    if not has(daemon, "memory"):
+        pytest.skip("no control group limits memory here")
+    name = deploy(PYTHON, "concurrency=1")
+    error = error_of(call(daemon, name, "memory in flight", mb=4096))
+    assert error["errorType"] == "Runtime.OutOfMemory" and "together" in error["errorMessage"], error
+    assert metric(daemon, "out_of_memory_total", name) >= 1
+    assert_serves(daemon, name, neighbour)
+
+
+def test_memory_of_an_idle_isolate(daemon, classes, neighbour):
+    name = create_probe(daemon, PYTHON, classes, "idle-eater")
+    assert call(daemon, name, "hold later", mb=300).json() == "later"
+    deadline = time.monotonic() + 10
+    while metric(daemon, "out_of_memory_total", name) == 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert metric(daemon, "out_of_memory_total", name) == 1
+    assert "an idle isolate was ended" in daemon.request("GET", f"/polyvisor/logs/{name}?last=4096").text
+    assert_serves(daemon, name, neighbour)
+    daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
+
+
+def test_memory_while_loading(daemon, neighbour):
+    code = b"import time\nkept = b'm' * (400 << 20)\ntime.sleep(5)\ndef handler(event, context):\n    return 1\n"
+    assert create(daemon, "loads-too-much", "python", "app.handler", {"app.py": code}).status_code == 201
+    error = error_of(daemon.invoke("loads-too-much", {}))
+    assert error["errorType"] == "Runtime.OutOfMemory" and "while the code was loaded" in error["errorMessage"], error
+    assert_serves(daemon, neighbour)
+    daemon.request("DELETE", f"{conftest.FUNCTIONS}/loads-too-much")
+
+
+# Neighbours
+
+ATTACKS = [
+    ("memory bomb", "hold", {"mb": 4096, "seconds": 2}),
+    ("fork bomb", "bomb", {"seconds": 1}),
+    ("disk filler", "fill", {"mb": 600}),
+    ("cpu spinners", "spinners", {"count": 16, "seconds": 1}),
+]
+
+
+def times_of(daemon, name, until, most=150):
+    session, times = requests.Session(), []
+    while not until() and len(times) < most:
+        begun = time.monotonic()
+        reply = session.post(f"{daemon.url}{conftest.FUNCTIONS}/{name}/invocations", data=b"{}", timeout=30)
+        times.append(time.monotonic() - begun)
+        assert reply.status_code == 200, reply.text
+        time.sleep(0.002)
+    return times
+
+
+def p99(times):
+    return sorted(times)[len(times) * 99 // 100]
+
+
+@pytest.mark.parametrize("what,do,given", ATTACKS, ids=[row[0].replace(" ", "-") for row in ATTACKS])
+def test_neighbours_do_not_notice(what, do, given, daemon, deploy, neighbour):
+    name = deploy(PYTHON, Timeout=3)
+    assert_serves(daemon, name, neighbour)
+    quiet, loud = [], []
+    for _ in range(3):
+        quiet.append(p99(times_of(daemon, neighbour, lambda: False, most=100)))
+        attack = threading.Thread(target=call, args=(daemon, name, do), kwargs=given)
+        attack.start()
+        loud.append(p99(times_of(daemon, neighbour, lambda: not attack.is_alive())))
+        attack.join()
+    assert statistics.median(loud) < 2 * statistics.median(quiet) + SLACK, (quiet, loud)
+    assert_serves(daemon, name, neighbour)
+
+
+# Control groups
+
+def groups(name=""):
+    """The groups with that in their path, in every hierarchy."""
+    return [path for path in CGROUPS.rglob("polyvisor-*/**") if path.is_dir() and name in str(path)]
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.fixture
+def with_groups(daemon):
+    if not has(daemon, "memory"):
+        pytest.skip("there are no control groups here")
+
+
+def test_groups_go_with_their_deployment(daemon, with_groups, classes):
+    for turn in range(5):
+        name = create_probe(daemon, PYTHON, classes, "comes-and-goes")
+        assert_serves(daemon, name)
+        assert groups("comes-and-goes."), "it has no group"
+        if turn % 2:
+            daemon.request("PUT", f"{conftest.FUNCTIONS}/{name}/configuration", json={"MemorySize": 256})
+            assert_serves(daemon, name)
+        daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
+    assert wait_until(lambda: not groups("comes-and-goes.")), groups("comes-and-goes.")
+
+
+def test_groups_of_a_dead_supervisor_are_swept(own_daemon, with_groups, classes):
+    first = own_daemon("--warm", "none")
+    assert_serves(first, create_probe(first, PYTHON, classes, "left-behind"))
+    left = groups("left-behind.")
+    assert left
+    first.kill()
+    assert all(path.exists() for path in left)
+    own_daemon("--warm", "none")
+    assert wait_until(lambda: not any(path.exists() or path.parent.exists() for path in left))
+
+
+def test_nothing_is_left_after_an_orderly_end(own_daemon, with_groups, classes):
+    daemon = own_daemon("--warm", "none")
+    assert_serves(daemon, create_probe(daemon, PYTHON, classes, "orderly"))
+    owners = {path.parent for path in groups("orderly.")}
+    assert owners and daemon.stop() == 0
+    assert not any(path.exists() for path in owners)
+
+
+def isolate_of(name):
+    """The pid of the one isolate that the function has."""
+    procs = next(path for path in groups(f"{name}.")) / "cgroup.procs"
+    for pid in procs.read_text().split():
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        if next(line for line in status.splitlines() if line.startswith("NSpid")).split()[-1] == "1":
+            return int(pid)
+    return None
+
+
+def test_another_death_is_not_out_of_memory(daemon, with_groups, deploy):
+    name = deploy(PYTHON)
+    assert_serves(daemon, name)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        sleeper = pool.submit(call, daemon, name, "sleep", seconds=5)
+        assert wait_until(lambda: isolate_of(name))
+        pidfd = os.pidfd_open(isolate_of(name))
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+        assert error_of(sleeper.result())["errorType"] == "Runtime.ExitError"
+    assert metric(daemon, "out_of_memory_total", name) == 0
+    assert_serves(daemon, name)
+
+
+def test_the_memory_limit_follows_the_number_of_isolates(daemon, with_groups, deploy):
+    name = deploy(PYTHON)
+    assert_serves(daemon, name)
+    limit = next(path for path in groups(f"{name}.") if (path / "memory.usage_in_bytes").exists() or
+                 (path / "memory.max").exists())
+    limit = limit / ("memory.max" if (limit / "memory.max").exists() else "memory.limit_in_bytes")
+    before = int(limit.read_text())
+    assert before == (128 + 64 + 2 * (128 + 512 + 64)) * MIB
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(6)]
+        assert wait_until(lambda: int(limit.read_text()) > 2 * before)
+        assert all(each.result().status_code == 200 for each in calls)
+    assert wait_until(lambda: call(daemon, name, "echo", a=1).ok and int(limit.read_text()) == before)
+
+
+def test_without_control_groups(own_daemon, classes):
+    daemon = own_daemon("--cgroups", "none")
+    assert "No control groups limit functions" in daemon.log()
+    for language in LANGUAGES:
+        name = create_probe(daemon, language, classes, Tags={"polyvisor:isolation": "request"})
+        assert error_of(call(daemon, name, "hold", mb=400, seconds=10))["errorType"] == "Runtime.OutOfMemory"
+        assert_serves(daemon, name)
+    assert error_of(call(daemon, "probe-python", "memory file", mb=300, seconds=10))["errorType"] == "Runtime.OutOfMemory"
+    assert not groups("probe-python.")
+
+
+def unified():
+    """Where control groups of version 2 are mounted, and groups can be made."""
+    for path in (CGROUPS, CGROUPS / "unified"):
+        if (path / "cgroup.subtree_control").exists() and os.access(path, os.W_OK):
+            return path
+    return None
+
+
+def test_version_2(own_daemon, classes):
+    """Where it has no controllers, this shows that templates and isolates are born in groups of their own."""
+    if not unified():
+        pytest.skip("no control groups of version 2 can be made here")
+    daemon = own_daemon("--cgroups", "v2")
+    name = create_probe(daemon, PYTHON, classes, "second", Tags={"polyvisor:isolation": "request"})
+    assert_serves(daemon, name)
+    own = [path for path in unified().rglob("polyvisor-*/second.*") if path.is_dir()]
+    assert len(own) == 1
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        sleepers = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(12)]
+        count = lambda: {path.name: len((path / "cgroup.procs").read_text().split()) for path in own[0].iterdir() if path.is_dir()}
+        assert wait_until(lambda: sum(count().values()) == 13), count()
+        # With more launches at once than groups are ready, the others are in their template's.
+        alone = [name for name, processes in count().items() if name != "template" and processes]
+        assert len(alone) >= 4 and all(count()[name] == 1 for name in alone), count()
+        assert all(each.result().status_code == 200 for each in sleepers)
+    daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
+    assert wait_until(lambda: not own[0].exists())
+
+
+@pytest.mark.parametrize("launch", ["clone", "exec"])
+def test_a_function_is_in_its_group_before_its_code_runs(daemon, with_groups, launch):
+    code = b"groups = open('/proc/self/cgroup').read()\ndef handler(event, context):\n    return groups\n"
+    name = f"sees-{launch}"
+    assert create(daemon, name, "python", "app.handler", {"app.py": code},
+                  Tags={"polyvisor:launch": launch}).status_code == 201
+    lines = dict(line.split(":")[1:] for line in daemon.invoke(name, {}).json().splitlines())
+    assert {lines[controller] for controller in ("memory", "pids", "cpu") if controller in lines} == {"/"}, lines
+    daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
