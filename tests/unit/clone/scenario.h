@@ -13,6 +13,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* AddressSanitizer makes code slower, stacks larger, and mappings of its own. */
+#ifdef __SANITIZE_ADDRESS__
+#define WITH_ADDRESS_SANITIZER 1
+#else
+#define WITH_ADDRESS_SANITIZER 0
+#endif
+
 struct scenario {
 	const char *name;
 	void (*run)(void);
