@@ -87,6 +87,7 @@ struct pv_handle {
 	bool clone;
 	enum handle_stage stage;
 	struct role become, launch;
+	pid_t template_pids[2]; /* of the processes that this one is a clone of; 0: of none */
 	int landlock; /* a function template's ruleset for its isolates, -1 if there is none */
 	struct channel channel;
 	struct reseed reseed;

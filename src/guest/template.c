@@ -175,6 +175,18 @@ static void template_advance(struct pv_handle *handle)
 }
 
 /* In a clone, where it is to live: its threads are made again, and what must differ, differs. */
+/*
+ * OpenSSL takes new entropy by itself, at its next draw, when the process id is another one than at
+ * the last. Only a clone that has the number of a process it comes from must be made to: doing it in
+ * every clone was measured at 120 microseconds and 37 page faults of a launch.
+ */
+static bool template_is_mistaken(const struct pv_handle *handle)
+{
+	pid_t pid = getpid();
+
+	return pid == handle->template_pids[0] || pid == handle->template_pids[1];
+}
+
 static int template_resume(struct envelope *envelope)
 {
 	struct pv_handle *handle = envelope->handle;
@@ -185,7 +197,7 @@ static int template_resume(struct envelope *envelope)
 		return err_errno(&handle->error, r, "The threads of the clone cannot be made");
 	handle->clone = true;
 	template_advance(handle);
-	r = reseed_run(&handle->reseed);
+	r = template_is_mistaken(handle) ? reseed_run(&handle->reseed) : 0;
 	if (r < 0)
 		return err_set(&handle->error, r, "OpenSSL in the clone took no new entropy.");
 	if (handle->stage == STAGE_FUNCTION)
@@ -247,6 +259,7 @@ static int template_by_clone(struct pv_handle *handle)
 	r = role_map(template_role(handle));
 	if (r < 0)
 		return err_errno(&handle->error, r, "There is no memory for requests");
+	handle->template_pids[handle->stage == STAGE_FUNCTION] = getpid();
 	reseed_find(&handle->reseed);
 	/* What a native library printed and libc still holds would be printed by every clone. */
 	fflush(stdout);

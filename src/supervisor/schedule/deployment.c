@@ -52,6 +52,7 @@ static void deployment_leave(struct deployment *d)
 static void deployment_free(struct deployment *d)
 {
 	list_remove(&d->link);
+	list_remove(&d->sibling);
 	loop_defer_cancel(d->registry->supervisor->loop, &d->make_kit);
 	loop_defer_cancel(d->registry->supervisor->loop, &d->freeing);
 	kit_done(&d->kit);
@@ -112,6 +113,7 @@ int deployment_new(
 	list_init(&d->launching);
 	list_init(&d->ending);
 	list_init(&d->link);
+	list_append(&function->deployments, &d->sibling);
 	list_init(&d->watch_link);
 	init_prepare(&d->init, s->loop, s->processes);
 	deployment_name_log_stream(d);
@@ -531,18 +533,25 @@ void deployment_retire(struct deployment *d)
 	deployment_check_retired(d);
 }
 
+/* Its caller is answered, whatever becomes of the handler. */
+static void deployment_abandon_isolate(struct deployment *d, struct isolate *isolate)
+{
+	struct invocation *invocation = take_ptr(isolate->invocation);
+
+	isolate_move(d, isolate, NULL);
+	isolate_abandon(isolate);
+	if (invocation)
+		invocation_finish_refused(invocation, INVOCATION_UNAVAILABLE,
+			"ResourceNotFoundException", "The function was deleted while it ran.");
+}
+
 void deployment_abandon(struct deployment *d)
 {
 	struct list *lists[] = { &d->idle, &d->spare, &d->launching, &d->busy, &d->ending };
 
-	for (size_t i = 0; i < array_size(lists); i++) {
-		while (!list_empty(lists[i])) {
-			struct isolate *isolate = list_first(lists[i], struct isolate, link);
-
-			isolate_move(d, isolate, NULL);
-			isolate_abandon(isolate);
-		}
-	}
+	for (size_t i = 0; i < array_size(lists); i++)
+		while (!list_empty(lists[i]))
+			deployment_abandon_isolate(d, list_first(lists[i], struct isolate, link));
 	deployment_free(d);
 }
 

@@ -72,6 +72,7 @@ struct deployment {
 	uint64_t uses;               /* invocations since it is warm */
 	uint64_t memory_bytes;       /* of the template, measured; 0: not yet */
 	uint64_t anonymous_kb;       /* of the template's resident memory */
+	struct list sibling;         /* in the function's, the current one and those that retire */
 	struct list link;            /* in the registry's, least recently used first */
 	struct list watch_link;
 	struct watch_entry *watched;

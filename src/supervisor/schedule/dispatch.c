@@ -156,11 +156,6 @@ void function_invoke(struct function *function, struct invocation *invocation)
 	invocation->function = function;
 	invocation->submitted_at = usec_monotonic();
 	d->last_used = invocation->submitted_at;
-	if (function->registry->supervisor->draining) {
-		invocation_finish_refused(invocation, INVOCATION_UNAVAILABLE, "ServiceException",
-			"The supervisor is shutting down.");
-		return;
-	}
 	list_append(&function->waiting, &invocation->link);
 	function->waiting_count++;
 	/* At once, not at the end of the turn: this is the launch path. */

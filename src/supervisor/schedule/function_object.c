@@ -55,6 +55,7 @@ int function_new(
 	}
 	function->registry = registry;
 	list_init(&function->waiting);
+	list_init(&function->deployments);
 	r = function_configure(function, config, e);
 	if (r < 0) {
 		function_free(function);
@@ -78,8 +79,8 @@ struct function *function_free(struct function *function)
 			"ResourceNotFoundException", "The function was deleted.");
 	}
 	loop_defer_cancel(loop, &function->pump);
-	if (function->current)
-		deployment_abandon(function->current);
+	while (!list_empty(&function->deployments))
+		deployment_abandon(list_first(&function->deployments, struct deployment, sibling));
 	function_log_done(&function->log);
 	free(function->name);
 	free(function);

@@ -46,7 +46,8 @@ struct function {
 	struct registry *registry;
 	char *name;
 	struct deployment *current;
-	struct list waiting; /* invocations without an isolate */
+	struct list deployments; /* that one, and those that retire */
+	struct list waiting;     /* invocations without an isolate */
 	uint32_t waiting_count;
 	struct function_log log;
 	struct function_stats stats;
