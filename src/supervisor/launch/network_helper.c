@@ -18,11 +18,15 @@
 #include <unistd.h>
 
 #define HELPER_TURN (10 * USEC_PER_SEC)    /* how often it looks at what does not announce itself */
+#define HELPER_SPARES 4                    /* made ahead, since a first call waits for it */
 #define HELPER_PAUSE (200 * USEC_PER_MSEC) /* before pasta is started again */
 
 struct helper {
 	struct hub hub;
 	int socket, supervisor_pidfd;
+	int spares[HELPER_SPARES]; /* networks that no function has yet */
+	size_t spare_count;
+	bool spares_fail;
 	bool built;
 	bool available; /* once it is, it stays so: a way that is lost is found again */
 	struct network_report news;
@@ -34,9 +38,9 @@ static _Noreturn void helper_end(void)
 	_exit(0);
 }
 
-static void helper_send(struct helper *helper, const struct network_report *report)
+static void helper_send(struct helper *helper, const struct network_report *report, int network)
 {
-	if (fd_send(helper->socket, report, sizeof(*report), NULL, 0) < 0)
+	if (fd_send(helper->socket, report, sizeof(*report), &network, network >= 0) < 0)
 		helper_end();
 }
 
@@ -49,7 +53,7 @@ static void helper_tell(struct helper *helper, const char *text)
 	if (news.available == helper->news.available && !strcmp(news.text, helper->news.text))
 		return;
 	helper->news = news;
-	helper_send(helper, &news);
+	helper_send(helper, &news, -1);
 }
 
 static void helper_tell_resolvers(struct helper *helper)
@@ -115,19 +119,33 @@ static void helper_serve(struct helper *helper)
 	struct network_report report = { 0 };
 	struct network_request request;
 	struct fd_message message;
+	_cleanup_close_ int network = -1;
 
 	if (fd_receive(helper->socket, &request, sizeof(request), 0, &message) < 0 ||
 		message.size != sizeof(request))
 		helper_end();
 	report.sequence = request.sequence;
-	report.error = -ENETDOWN;
-	if (helper->available) {
-		const struct network_report done = { .sequence = request.sequence };
+	helper->spares_fail = false;
+	if (helper->spare_count > 0)
+		network = helper->spares[--helper->spare_count];
+	else
+		report.error = helper->available ? hub_attach(&helper->hub, &network) : -ENETDOWN;
+	helper_send(helper, &report, network);
+}
 
-		report.error = hub_attach(&helper->hub, helper->socket, &done, sizeof(done));
-	}
-	if (report.error < 0)
-		helper_send(helper, &report);
+static bool helper_wants_spare(const struct helper *helper)
+{
+	return helper->available && helper->spare_count < HELPER_SPARES && !helper->spares_fail;
+}
+
+/* A failure shows where one is asked for; it is not tried again before then. */
+static void helper_make_spare(struct helper *helper)
+{
+	int network = -1;
+
+	helper->spares_fail = hub_attach(&helper->hub, &network) < 0;
+	if (network >= 0)
+		helper->spares[helper->spare_count++] = network;
 }
 
 /* Waits for something to do; what is not there is not waited for. */
@@ -148,7 +166,8 @@ static void helper_wait(struct helper *helper, usec_t *turn)
 	usec_t now = usec_monotonic();
 	int wait = now < *turn ? (int)((*turn - now) / USEC_PER_MSEC) + 1 : 0;
 
-	if (poll(watched, array_size(watched), wait) < 0 && errno != EINTR)
+	if (poll(watched, array_size(watched), helper_wants_spare(helper) ? 0 : wait) < 0 &&
+		errno != EINTR)
 		helper_end();
 	if (watched[SUPERVISOR].revents)
 		helper_end();
@@ -160,6 +179,8 @@ static void helper_wait(struct helper *helper, usec_t *turn)
 	}
 	if (watched[SOCKET].revents)
 		helper_serve(helper);
+	else if (helper_wants_spare(helper))
+		helper_make_spare(helper);
 }
 
 _Noreturn void network_helper_run(struct child *child)

@@ -438,10 +438,7 @@ struct pair {
 	struct in_addr address;
 	char name[16];
 	struct links_end function, hub;
-	/* Who gets the function's namespace, and with what. */
-	int socket;
-	const void *message;
-	size_t size;
+	int socket; /* that the function's namespace is sent over */
 };
 
 static void pair_next(struct hub *hub, struct pair *pair)
@@ -496,18 +493,31 @@ static int pair_connect(struct hub *hub, void *data)
 		r = -errno;
 	if (r == 0)
 		r = pair_accept(pair);
-	return r < 0 ? r : fd_send(pair->socket, pair->message, pair->size, &network, 1);
+	return r < 0 ? r : fd_send(pair->socket, "n", 1, &network, 1);
 }
 
-int hub_attach(struct hub *hub, int socket, const void *message, size_t size)
+int hub_attach(struct hub *hub, int *ret_network)
 {
-	struct pair pair = { .socket = socket, .message = message, .size = size };
-	int r = -EEXIST;
+	_cleanup_close_ int ours = -1, theirs = -1;
+	struct fd_message message = { 0 };
+	struct pair pair;
+	int sockets[2], r = -EEXIST;
+	char text;
 
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	ours = sockets[0];
+	theirs = pair.socket = sockets[1];
 	/* Numbers come round after four million; one that is in use still is passed over. */
 	for (int i = 0; r == -EEXIST && i < HUB_PAIRS_TRIED; i++) {
 		pair_next(hub, &pair);
 		r = hub_run(hub, pair_connect, &pair);
 	}
+	if (r == 0)
+		r = fd_receive(ours, &text, 1, MSG_DONTWAIT, &message);
+	if (r == 0 && message.fd_count != 1)
+		r = -EBADMSG;
+	if (r == 0)
+		*ret_network = message.fds[0];
 	return r;
 }

@@ -56,6 +56,5 @@ void hub_disconnect(struct hub *hub, struct err *e);
 /* Reads what the machine's addresses and resolvers are, and tells the rules of a change. 0 or -errno. */
 int hub_refresh(struct hub *hub, struct err *e) MUST_CHECK;
 
-/* Makes a network namespace with a way to the hub and no other, and sends it with the message. 0 or
- * -errno, and nothing was sent. */
-int hub_attach(struct hub *hub, int socket, const void *message, size_t size) MUST_CHECK;
+/* Makes a network namespace with a way to the hub and no other. 0 or -errno. */
+int hub_attach(struct hub *hub, int *ret_network) MUST_CHECK;
