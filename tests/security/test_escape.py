@@ -5,8 +5,10 @@ From an isolate: its handler tries, confined as every handler is. From the funct
 it is loaded, where it has CAP_SYS_ADMIN in a user namespace of its own.
 """
 
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -327,3 +329,16 @@ def test_everything_dies_with_the_supervisor(other_world, tmp_path):
     signal.pidfd_send_signal(supervisor, signal.SIGKILL)
     os.close(supervisor)
     worlds.wait_until(lambda: {fields["Name"] for fields in world.processes().values()} <= {"sleep"}, "all to be gone", 5)
+
+
+def test_control_groups_of_others(other_world, tmp_path):
+    """A template is given the group of each isolate that it makes; from there it reaches no other."""
+    world = other_world(tmp_path / "state", "--cgroups", "v2")
+    world.create_hostile("climbs", {"row.txt": "climbs_out_of_its_group"}, "template_messages.handler")
+    assert "climbed" in world.invoke("climbs", 1).text
+    seen = json.loads(re.search(r"climbed (\{.*\})", world.log("climbs")).group(1))
+    if not seen.pop("group"):
+        pytest.skip("this machine has no control groups of version 2")
+    for path, outcome in seen.items():
+        assert outcome == "[]" if path.endswith("..") else outcome in ("EROFS", "EACCES", "ENOENT"), (path, outcome)
+    world.check()

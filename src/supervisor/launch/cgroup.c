@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CPU_PERIOD_USEC 100000    /* the kernel's own */
@@ -224,11 +226,30 @@ void cgroup_entry_close(struct cgroup_entry *entry)
 		fd_close(entry->fds[--entry->count]);
 }
 
+/*
+ * For a function template, which is hostile: enough to make a child in the group. As a mount of its own
+ * it has no ".." to climb by, to the groups of other functions, of the supervisor and of the machine;
+ * and it is read-only, for where there is no root all of them are of one user.
+ */
+static int open_for_guests(int directory, const char *path)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+						     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	int fd = (int)syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0)
+		return fd;
+	fd_close(fd);
+	return -errno;
+}
+
 int cgroup_make_isolate(const struct cgroups *cgroups, const char *name, uint32_t number, uid_t uid,
 	const struct cgroup_limits *limits)
 {
-	int parent = cgroups->hierarchies[0].parent, fd, r;
-	char path[2 * CGROUP_NAME_MAX];
+	int parent = cgroups->hierarchies[0].parent, r;
+	char path[2 * CGROUP_NAME_MAX], procs[3 * CGROUP_NAME_MAX];
 
 	snprintf(path, sizeof(path), "%s/%u", name, number);
 	if (mkdirat(parent, path, 0755) < 0 && errno != EEXIST)
@@ -239,12 +260,10 @@ int cgroup_make_isolate(const struct cgroups *cgroups, const char *name, uint32_
 		r = cgroup_write(parent, path, "memory.oom.group", "1");
 	if (r < 0)
 		return r;
-	fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || uid == (uid_t)-1 || fchownat(fd, "cgroup.procs", uid, (gid_t)-1, 0) == 0)
-		return fd < 0 ? -errno : fd;
-	r = -errno;
-	fd_close(fd);
-	return r;
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	if (uid != (uid_t)-1 && fchownat(parent, procs, uid, (gid_t)-1, 0) < 0)
+		return -errno;
+	return open_for_guests(parent, path);
 }
 
 int cgroup_remove(const struct cgroups *cgroups, const char *name)

@@ -2,6 +2,7 @@
 
 import array
 import ctypes
+import json
 import os
 import pathlib
 import signal
@@ -225,9 +226,25 @@ def never_launches(s):
         pass
 
 
+def climbs_out_of_its_group(s):
+    """Only where there are control groups of version 2; see test_control_groups_of_others."""
+    for sequence, fds in _launches(s):
+        seen = {"group": len(fds) > 3}
+        for path in ("..", "../..", "../../..", "../../../.."):
+            seen[path] = attack.outcome(lambda: sorted(entry.name for entry in os.scandir(os.open(
+                path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fds[-1])) if entry.is_dir(follow_symlinks=False)))
+        for path in ("memory.max", "pids.max", "cgroup.procs", "cgroup.freeze", "cgroup.kill", "../cgroup.kill",
+                     "../../cgroup.procs", "../../supervisor/cgroup.freeze"):
+            seen[path] = attack.outcome(lambda: os.close(os.open(path, os.O_WRONLY, dir_fd=fds[-1])))
+        print("climbed", json.dumps(seen), flush=True)
+        s.send(frame("REFUSED", field("MESSAGE", "climbed"), b"", sequence))
+
+
+ROWS_APART = {"climbs_out_of_its_group": climbs_out_of_its_group}
 NAME = pathlib.Path(__file__).with_name("row.txt")
 if NAME.exists():
-    ROWS[NAME.read_text()][0](peer())
+    name = NAME.read_text()
+    (ROWS_APART.get(name) or ROWS[name][0])(peer())
 
 
 def handler(event, context):
