@@ -25,15 +25,17 @@ test: test-packages
 	$(MAKE) all
 	BUILD=$(BUILD) tools/run-tests
 
-# What takes too long for every change: endurance, faults at random moments, fuzzing.
+# What takes too long for every change: fuzzing, endurance, faults at random moments.
 test-long: test-packages
+	tools/install-packages long
 	$(MAKE) all
+	BUILD=$(BUILD) tools/run-fuzz
 	BUILD=$(BUILD) tools/run-tests long
 
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-undefined $(BUILD)-address-undefined
+	rm -rf $(BUILD) $(BUILD)-undefined $(BUILD)-address-undefined $(BUILD)-fuzz
 
 .PHONY: all packages test-packages run test test-long install clean
