@@ -225,6 +225,7 @@ static int supervisor_load_functions(struct supervisor *s, struct err *e)
 static int supervisor_start_network(struct supervisor *s, struct err *e)
 {
 	const struct network_options options = {
+		.unconfined = s->options.envelope_off,
 		.egress = !s->options.network_none && !s->options.envelope_off,
 		.host = s->options.allow_host_network,
 		.allowed = s->options.egress_allow,

@@ -96,7 +96,7 @@ struct isolate {
 	/* The owner's. */
 	struct invocation *invocation;
 	usec_t launch_us;
-	bool is_last; /* what it serves now is the last that it serves */
+	bool is_last;       /* what it serves now is the last that it serves */
 	struct list *place; /* the list it is in */
 	struct watch_sample *watched;
 	struct cgroup_slot slot;

@@ -52,7 +52,10 @@ static void network_describe_anew(struct network *n)
 	const char *by_default = n->options.egress ? "functions reach out by default"
 						   : "functions have no network by default";
 
-	if (n->state == NETWORK_CLOSED)
+	if (n->options.unconfined)
+		snprintf(n->description, sizeof(n->description),
+			"functions have the network of this machine (--envelope off)");
+	else if (n->state == NETWORK_CLOSED)
 		snprintf(n->description, sizeof(n->description),
 			"functions have no network, since there is no way out for them: %s",
 			n->reason);

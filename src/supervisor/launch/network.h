@@ -24,6 +24,7 @@ struct network;
 struct network_place;
 
 struct network_options {
+	bool unconfined;     /* functions have the machine's, and nothing is attached */
 	bool egress;         /* what functions have by default */
 	bool host;           /* may be had at all */
 	const char *allowed; /* private networks that may be reached, or NULL; borrowed */

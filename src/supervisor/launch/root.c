@@ -244,7 +244,7 @@ int root_enter(const struct root_spec *spec, const char *code, const char *resol
 {
 	int r = code ? root_bind(spec, code, "/var/task", e) : 0;
 
-	if (r == 0 && resolver)
+	if (r == 0 && resolver && access(resolver, F_OK) == 0)
 		r = root_bind(spec, resolver, "/etc/resolv.conf", e);
 	if (r == 0)
 		r = root_mount_proc(spec, e);

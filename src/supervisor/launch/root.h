@@ -32,7 +32,7 @@ struct root_spec {
 int root_prepare(const struct root_spec *spec, struct err *e) MUST_CHECK;
 
 /* In a child with a copy of that namespace: shows the host directory `code` (or NULL) at /var/task and
- * the file `resolver` (or NULL) as /etc/resolv.conf, mounts /proc of the child's pid namespace and makes the root "/". 0 or -errno with the sentence.
- */
+ * the file `resolver` (or NULL), if it exists, as /etc/resolv.conf, mounts /proc of the child's pid
+ * namespace and makes the root "/". 0 or -errno with the sentence. */
 int root_enter(const struct root_spec *spec, const char *code, const char *resolver,
 	struct err *e) MUST_CHECK;

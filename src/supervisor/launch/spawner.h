@@ -26,8 +26,7 @@
 enum spawn_kind {
 	/* The init of a function: PID 1 of its pid namespace, in its root. Strings: the code
 	 * directory, then the machine's resolv.conf if that is to be shown. Descriptors: a socket,
-	 * over which it sends its pid and mount namespaces as
-	 * soon as it is up. */
+	 * over which it sends its pid and mount namespaces as soon as it is up. */
 	SPAWN_INIT = 1,
 	/* A runtime template, in a root without code. Strings: argv, environment.
 	 * Descriptors: control socket, console. */

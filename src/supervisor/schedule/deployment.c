@@ -491,7 +491,8 @@ static int deployment_begin_group(struct deployment *d)
 
 void deployment_warm_up(struct deployment *d)
 {
-	bool host = d->config->settings.network == CONFIG_NETWORK_HOST;
+	bool host = d->config->settings.network == CONFIG_NETWORK_HOST ||
+		    d->registry->supervisor->options.envelope_off;
 	int r;
 
 	if (d->state != DEPLOYMENT_COLD)
