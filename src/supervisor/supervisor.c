@@ -277,7 +277,7 @@ static int supervisor_start_limits(struct supervisor *s, struct err *e)
 		return err_errno(e, r, "cannot watch over the limits of functions");
 	cgroups_describe(s->cgroups, text);
 	log_info("%s", text);
-	groups_start(s);
+	groups_start(s->registry);
 	return 0;
 }
 

@@ -39,7 +39,9 @@ struct registry {
 	struct loop_timer sweep;
 	struct uids uids;
 	struct watch *watch;
-	uint64_t groups; /* made so far */
+	uint64_t groups;            /* made so far */
+	struct list groups_leaving; /* of deployments that have ended, until they are empty */
+	struct group_sweep *group_sweep;
 };
 
 struct function {

@@ -47,7 +47,8 @@ struct function_group {
 	usec_t oom_noticed_at;
 	usec_t retry_delay;
 	struct loop_timer retry;
-	int *slots; /* directories, by number */
+	struct list link; /* among those that are being removed */
+	int *slots;       /* directories, by number */
 	uint32_t *free_slots;
 	uint32_t slot_count, free_count, slots_wanted;
 	/* The keeper's while `working`. */
@@ -78,6 +79,7 @@ const char *group_name(const struct function_group *group)
 
 static void group_free(struct function_group *group)
 {
+	list_remove(&group->link);
 	loop_timer_cancel(group->supervisor->loop, &group->retry);
 	for (uint32_t i = 0; i < group->slot_count; i++)
 		fd_close(group->slots[i]);
@@ -222,6 +224,7 @@ static void group_removed(struct function_group *group)
 
 static void group_remove(struct function_group *group)
 {
+	list_append(&group->supervisor->registry->groups_leaving, &group->link);
 	group_set_state(group, GROUP_REMOVING);
 	if (!group->working)
 		group_submit(group, TASK_REMOVE);
@@ -284,6 +287,7 @@ int group_begin(struct deployment *d)
 
 	if (!group)
 		return -ENOMEM;
+	list_init(&group->link);
 	group->supervisor = s;
 	group->owner = d;
 	group->uid = !s->rootless && !s->options.envelope_off ? d->uid : (uid_t)-1;
@@ -419,26 +423,38 @@ static void sweep_again(struct loop_timer *timer)
 	worker_submit(sweep->supervisor->keeper, &sweep->job);
 }
 
+/* What is not empty yet will be: its processes die with their supervisor. */
 static void sweep_done(struct job *job)
 {
 	struct group_sweep *sweep = container_of(job, struct group_sweep, job);
 	struct loop *loop = sweep->supervisor->loop;
 
-	if (sweep->result < 0 && !sweep->supervisor->stopping && ++sweep->tries < GROUP_SWEEPS &&
-		loop_timer_set(loop, &sweep->timer, usec_monotonic() + USEC_PER_SEC, sweep_again) ==
-			0)
+	if (sweep->result == 0 || sweep->supervisor->stopping || ++sweep->tries == GROUP_SWEEPS)
 		return;
-	free(sweep);
+	if (loop_timer_set(loop, &sweep->timer, usec_monotonic() + USEC_PER_SEC, sweep_again) < 0)
+		log_warning("control groups of an earlier supervisor are not removed");
 }
 
-void groups_start(struct supervisor *supervisor)
+void groups_start(struct registry *registry)
 {
 	struct group_sweep *sweep = calloc(1, sizeof(*sweep));
 
 	if (!sweep)
 		return;
-	sweep->supervisor = supervisor;
+	registry->group_sweep = sweep;
+	sweep->supervisor = registry->supervisor;
 	sweep->job.work = sweep_work;
 	sweep->job.done = sweep_done;
-	worker_submit(supervisor->keeper, &sweep->job);
+	worker_submit(registry->supervisor->keeper, &sweep->job);
+}
+
+void groups_end(struct registry *registry)
+{
+	if (registry->supervisor->keeper)
+		worker_flush(registry->supervisor->keeper);
+	while (!list_empty(&registry->groups_leaving))
+		group_free(list_first(&registry->groups_leaving, struct function_group, link));
+	if (registry->group_sweep)
+		loop_timer_cancel(registry->supervisor->loop, &registry->group_sweep->timer);
+	free(registry->group_sweep);
 }

@@ -25,12 +25,16 @@
 
 struct deployment;
 struct function_group;
-struct supervisor;
+struct registry;
 
 #define GROUP_OVERHEAD_MB 64 /* page tables and the kernel's own; copies of the template's pages */
 
 /* Removes what earlier supervisors left behind, in the background. */
-void groups_start(struct supervisor *supervisor);
+void groups_start(struct registry *registry);
+
+/* When the supervisor ends, with all deployments freed: forgets what waits to be removed, since all
+ * groups are about to be (cgroups_free). */
+void groups_end(struct registry *registry);
 
 /* Begins to make d->group; deployment_group_ready() follows, perhaps before this returns. 0 or
  * -ENOMEM. */

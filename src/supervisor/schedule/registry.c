@@ -2,6 +2,7 @@
  * registry.c - the functions by name, and the sweep that keeps them within the memory budget.
  */
 #include "supervisor/schedule/function_state.h"
+#include "supervisor/schedule/group.h"
 #include "supervisor/schedule/watch.h"
 #include "supervisor/supervisor.h"
 
@@ -19,6 +20,7 @@ int registry_new(struct supervisor *supervisor, struct registry **ret)
 	registry->supervisor = supervisor;
 	registry->uids.first = supervisor->rootless ? 0 : supervisor->options.first_uid;
 	list_init(&registry->deployments);
+	list_init(&registry->groups_leaving);
 	*ret = registry;
 	return 0;
 }
@@ -32,6 +34,7 @@ struct registry *registry_free(struct registry *registry)
 		function_free(registry->functions[i]);
 	free(registry->functions);
 	watch_free(registry->watch);
+	groups_end(registry);
 	free(registry);
 	return NULL;
 }
