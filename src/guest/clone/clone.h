@@ -33,8 +33,11 @@ struct clone_template;
 struct clone_options {
 	usec_t settle_limit;  /* longest wait for the process to use no CPU; 0: do not settle */
 	usec_t park_deadline; /* longest wait for all threads to park; 0: one second */
-	/* Called for each thing about the process that its clones will not have as it was, with one
-	 * sentence each (a connected socket that will read end of file, and so on). May be NULL. */
+	/*
+	 * Called for each thing about the process that its clones will not have as it was, with one
+	 * sentence each (a connected socket that will read end of file, and so on). May be NULL.
+	 * Threads are parked while it runs: it must not allocate or take a lock.
+	 */
 	void (*note)(void *data, const char *sentence);
 	void *note_data;
 	/* Descriptors that the caller handles itself: neither re-made nor reported. */
@@ -44,8 +47,12 @@ struct clone_options {
 
 /*
  * Parks every thread but the caller. On failure (a thread that does not park within the deadline, a
- * writable shared mapping, too many threads) every thread is released again and `e` names the
- * thread with its wait channel, or the mapping. On success the template belongs to the caller.
+ * writable shared mapping) every thread is released again and `e` names the thread with its wait
+ * channel, or the mapping. On success the template belongs to the caller, who must not allocate,
+ * nor call what takes a lock, before clone_release(): a parked thread may hold it.
+ *
+ * /proc must be that of the process's own PID namespace. Descriptors, memory and mutexes are
+ * recorded as they are now; children that the process has forked keep what they share with it.
  */
 int clone_park(
 	struct clone_template **ret, const struct clone_options *options, struct err *e) MUST_CHECK;
@@ -54,8 +61,7 @@ int clone_park(
 size_t clone_thread_count(const struct clone_template *t);
 
 struct clone_request {
-	uint64_t
-		flags; /* CLONE_PARENT, CLONE_NEWPID, CLONE_NEWNS ...; nothing that shares memory */
+	uint64_t flags;  /* CLONE_PARENT, CLONE_NEWPID ...; nothing that shares memory */
 	int exit_signal; /* 0 with CLONE_PARENT: the caller's own */
 	int cgroup_fd;   /* -1, or a cgroup v2 directory for CLONE_INTO_CGROUP */
 };
@@ -80,15 +86,20 @@ struct clone_descriptor {
 /*
  * In the child, or in a process that will not be cloned again: gives this process open file
  * descriptions of its own at the numbers that the survey found, after the replacements are in
- * place. /proc must be mounted. Returns 0 or -errno; *ret_failed_fd is then the number it failed
- * on.
+ * place; dups of a replaced one follow it. Regular files are opened again through /proc/self/fd, so
+ * /proc must be mounted and the files still be readable to this process (Landlock included).
+ * Returns 0 or -errno; *ret_failed_fd is then the number it failed on, and the process is of no use.
  */
 int clone_remake_descriptors(struct clone_template *t, const struct clone_descriptor *replacements,
 	size_t count, int *ret_failed_fd) MUST_CHECK;
 
 /*
  * In the child: makes all other threads again through one helper thread, and gives the template's
- * memory back. The caller continues while they are being made. `t` is gone afterwards.
+ * memory back. The caller continues while they are being made; until then they are like threads
+ * that have not been scheduled yet, except that pthread_kill() on one fails with ESRCH. They
+ * inherit credentials, filters and limits from the caller as it is at this call. If the system has
+ * no room for them within 200 ms, the process says so on descriptor 2 and ends with status 86.
+ * `t` is gone afterwards.
  */
 int clone_resume(struct clone_template *t) MUST_CHECK;
 

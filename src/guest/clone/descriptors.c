@@ -187,19 +187,19 @@ int descriptors_survey(struct clone_template *t, const struct clone_options *opt
 	int r;
 
 	if (!s)
-		return err_errno(e, -ENOMEM, "Cannot record the descriptors of this process");
+		return err_described(e, -ENOMEM, "Cannot record the descriptors of this process");
 	s->t = t;
 	t->survey = s;
 	r = procfs_each_number("/proc/thread-self/fd", descriptor_add, s);
 	if (r < 0)
-		return err_errno(e, r, "Cannot list the descriptors of this process");
+		return err_described(e, r, "Cannot list the descriptors of this process");
 	classify_all(s, options);
 	for (size_t i = 0; i < s->count; i++) {
 		struct descriptor *d = &s->all[i];
 
 		r = d->kind ? d->kind->survey(s, d) : 0;
 		if (r < 0)
-			return err_errno(e, r, "Cannot record descriptor %d", d->number);
+			return err_described(e, r, "Cannot record descriptor %d", d->number);
 	}
 	return 0;
 }

@@ -167,7 +167,7 @@ static int shared_check(
 		if (strncmp(x->name, "/dev/zero", 9) != 0)
 			template_note(
 				t, "Shared memory %s: each clone has a copy of its own", x->name);
-		return r < 0 ? err_errno(e, r, "Cannot record shared memory") : 0;
+		return r < 0 ? err_described(e, r, "Cannot record shared memory") : 0;
 	}
 	return err_set(e, -EBUSY,
 		"Memory at %p (%zu KB, %s) is shared and writable, so that clones would write into "
@@ -181,7 +181,7 @@ int mappings_survey(struct clone_template *t, struct err *e)
 	int r = mappings_read(&t->arena, &m);
 
 	if (r < 0)
-		return err_errno(e, r, "Cannot read /proc/self/maps");
+		return err_described(e, r, "Cannot read /proc/self/maps");
 	for (size_t i = 0; i < m.count; i++) {
 		const struct mapping *x = &m.all[i];
 

@@ -345,14 +345,14 @@ int mutexes_survey(struct clone_template *t, const struct mappings *m, struct er
 	int r = 0;
 
 	if (pagemap < 0)
-		return err_errno(e, -errno, "Cannot read /proc/self/pagemap");
+		return err_described(e, -errno, "Cannot read /proc/self/pagemap");
 	tids_bound(&s);
 	for (size_t i = 0; i < m->count && r == 0; i++)
 		if (may_hold_mutexes(&m->all[i]))
 			r = mapping_search(&s, &m->all[i], pagemap);
 	if (r == 0)
 		r = run_end(&s);
-	return r < 0 ? err_errno(e, r, "Cannot search memory for mutexes") : 0;
+	return r < 0 ? err_described(e, r, "Cannot search memory for mutexes") : 0;
 }
 
 /* Others may set a bit for waiters in the same word at any time. */

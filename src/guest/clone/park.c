@@ -273,7 +273,7 @@ static int park_all(struct parking *p, struct err *e)
 		p->found = 0;
 		r = procfs_each_number("/proc/self/task", signal_if_new, p);
 		if (r < 0)
-			return err_errno(e, r, "Cannot signal the threads of this process");
+			return err_described(e, r, "Cannot signal the threads of this process");
 		r = await_parked(p, e);
 		if (r < 0)
 			return r;
@@ -368,7 +368,7 @@ static int proc_check(struct err *e)
 	char text[32] = "";
 
 	if (readlink("/proc/self", text, sizeof(text) - 1) < 0)
-		return err_errno(e, -errno, "Cannot park: /proc is not mounted");
+		return err_described(e, -errno, "Cannot park: /proc is not mounted");
 	if (atoi(text) != getpid())
 		return err_set(e, -EINVAL,
 			"Cannot park: /proc shows this process as %s but it is %d; mount the /proc "
@@ -389,7 +389,7 @@ int clone_park(struct clone_template **ret, const struct clone_options *options,
 	options = options ? options : &defaults;
 	p.t = template_new(options);
 	if (!p.t)
-		return err_errno(e, -ENOMEM, "Cannot park");
+		return err_described(e, -ENOMEM, "Cannot park");
 	if (options->settle_limit && !process_settle(options->settle_limit))
 		template_note(p.t,
 			"The process still used CPU after %llu ms; its clones will go on "
@@ -398,7 +398,7 @@ int clone_park(struct clone_template **ret, const struct clone_options *options,
 	r = handler_install(&p);
 	if (r < 0) {
 		arena_free(&p.t->arena);
-		return err_errno(e, r, "Cannot install a handler for signal %d", PARK_SIGNAL);
+		return err_described(e, r, "Cannot install a handler for signal %d", PARK_SIGNAL);
 	}
 	p.t->parked_at = usec_monotonic();
 	p.deadline = p.t->parked_at +

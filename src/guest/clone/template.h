@@ -15,6 +15,7 @@
 #include "guest/clone/arena.h"
 #include "guest/clone/clone.h"
 
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 
@@ -75,6 +76,10 @@ struct thread {
 	struct owner *owners; /* mutexes.c */
 	int timeout_argument; /* index of the call's timeout in milliseconds, or -1 */
 };
+
+/* err_errno() for when threads are parked: that one takes a lock of the message catalogues. */
+#define err_described(e, code, ...) err_described_(e, code, __VA_ARGS__, strerrordesc_np(-(code)))
+#define err_described_(e, code, format, ...) err_set(e, code, format ": %s", __VA_ARGS__)
 
 struct survey;
 struct private_copy;

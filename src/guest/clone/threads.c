@@ -158,7 +158,7 @@ int thread_record_other(struct clone_template *t, struct thread *thread, struct 
 	if (r == 0)
 		r = record_affinity(t, thread);
 	if (r < 0)
-		return err_errno(e, r, "Cannot record thread %d", thread->tid);
+		return err_described(e, r, "Cannot record thread %d", thread->tid);
 	blocked_call_prepare(thread);
 	return 0;
 }

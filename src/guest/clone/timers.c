@@ -21,7 +21,7 @@ int timers_survey(struct clone_template *t, struct err *e)
 	if (r == -ENOENT) /* a kernel without checkpoint support does not list them */
 		return 0;
 	if (r < 0)
-		return err_errno(e, r, "Cannot list the timers of this process");
+		return err_described(e, r, "Cannot list the timers of this process");
 	for (const char *line = procfs_field(text, "ID:"); line; line = procfs_field(line, "ID:"))
 		template_note(t,
 			"POSIX timer %d does not exist in clones; make it in the handler or in an "

@@ -146,7 +146,10 @@ static void network_serve_waiting(struct network *n)
 static void network_heard_news(struct network *n, const struct network_report *report)
 {
 	network_set_state(n, report->available ? NETWORK_OPEN : NETWORK_CLOSED, report->text);
-	log_message(report->available ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s", n->description);
+	if (report->available && report->fault)
+		snprintf(n->description, sizeof(n->description),
+			"functions find no way out at the moment: %s", report->text);
+	log_message(report->fault ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", n->description);
 	network_serve_waiting(n);
 }
 

@@ -45,32 +45,38 @@ static void helper_send(struct helper *helper, const struct network_report *repo
 }
 
 /* Says it once: what is tried again and again fails for the same reason. */
-static void helper_tell(struct helper *helper, const char *text)
+static void helper_tell(struct helper *helper, const struct network_report *news)
 {
-	struct network_report news = { .available = helper->available };
-
-	snprintf(news.text, sizeof(news.text), "%s", text);
-	if (news.available == helper->news.available && !strcmp(news.text, helper->news.text))
+	if (news->available == helper->news.available && !strcmp(news->text, helper->news.text))
 		return;
-	helper->news = news;
-	helper_send(helper, &news, -1);
+	helper->news = *news;
+	helper_send(helper, news, -1);
+}
+
+static void helper_tell_fault(struct helper *helper, const struct err *e)
+{
+	struct network_report news = { .available = helper->available, .fault = true };
+
+	snprintf(news.text, sizeof(news.text), "%s", e->text);
+	helper_tell(helper, &news);
 }
 
 static void helper_tell_resolvers(struct helper *helper)
 {
 	const struct resolvers *resolvers = &helper->hub.resolvers;
-	char text[ERR_TEXT_MAX], address[INET_ADDRSTRLEN];
+	struct network_report news = { .available = true };
+	char address[INET_ADDRSTRLEN];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < resolvers->count; i++) {
 		inet_ntop(AF_INET, &resolvers->addresses[i], address, sizeof(address));
-		n += (size_t)snprintf(
-			text + n, sizeof(text) - n, "%s%s", i ? " and " : "names by ", address);
+		n += (size_t)snprintf(news.text + n, sizeof(news.text) - n, "%s%s",
+			i ? " and " : "names by ", address);
 	}
 	if (resolvers->count == 0)
-		snprintf(text, sizeof(text),
-			"no names: /etc/resolv.conf has no resolver with an IPv4 address");
-	helper_tell(helper, text);
+		snprintf(news.text, sizeof(news.text),
+			"no names, since /etc/resolv.conf has no resolver with an IPv4 address");
+	helper_tell(helper, &news);
 }
 
 /* One attempt at what is not there yet. */
@@ -98,7 +104,7 @@ static void helper_turn(struct helper *helper)
 	struct err e = { 0 };
 
 	if (helper_try(helper, &e) < 0) {
-		helper_tell(helper, e.text);
+		helper_tell_fault(helper, &e);
 		return;
 	}
 	helper->available = true;
@@ -110,7 +116,7 @@ static void helper_uplink_ended(struct helper *helper, usec_t *turn)
 	struct err e = { 0 };
 
 	hub_disconnect(&helper->hub, &e);
-	helper_tell(helper, e.text);
+	helper_tell_fault(helper, &e);
 	*turn = min_of(*turn, usec_monotonic() + HELPER_PAUSE);
 }
 

@@ -28,6 +28,7 @@ struct network_report {
 	uint32_t sequence;       /* of the request; 0: news */
 	int error;               /* of a request */
 	bool available;          /* news: whether functions can have a way out */
+	bool fault;              /* news: what is wrong follows */
 	char text[ERR_TEXT_MAX]; /* news: who resolves names, or what is wrong, for people */
 };
 

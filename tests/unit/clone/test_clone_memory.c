@@ -395,6 +395,32 @@ static void test_robust_mutex_of_dead(void)
 	check_in_clone_and_template(expect_owner_died);
 }
 
+/* The same when the holder is the one that made the clone. */
+static void *heir_run(void *data)
+{
+	(void)data;
+	counter_await(&let_go, 1);
+	expect_return(pthread_mutex_lock(&locks->robust), EOWNERDEAD, "lock of the cloner's");
+	clone_done();
+}
+
+static void test_robust_mutex_of_cloner(void)
+{
+	struct clone_template *t;
+	pid_t pid;
+
+	locks_init(&static_locks);
+	thread_start(heir_run, NULL);
+	CHECK(pthread_mutex_lock(&locks->robust) == 0);
+	t = template_park();
+	pid = template_clone(t);
+	if (pid == 0) {
+		__atomic_store_n(&let_go, 1, __ATOMIC_RELEASE);
+		pthread_exit(NULL);
+	}
+	clone_expect_done(pid);
+}
+
 /* The same with the small TIDs of a new PID namespace, which occur again in its clones. */
 
 static struct {
@@ -491,6 +517,7 @@ int main(void)
 		{ "mutex across pages", test_mutex_across_pages },
 		{ "mutexes of the cloner", test_mutexes_of_cloner },
 		{ "robust mutex of the dead", test_robust_mutex_of_dead },
+		{ "robust mutex of the cloner", test_robust_mutex_of_cloner },
 		{ "mutexes with small tids", test_mutexes_with_small_tids },
 		{ "mutex over generations", test_mutex_over_generations_apart },
 	};

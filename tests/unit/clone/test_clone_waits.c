@@ -7,12 +7,14 @@
  */
 #include "clone/scenario.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -231,6 +233,29 @@ static long epoll_soon(void)
 	return epoll_with(SHORT_MS);
 }
 
+/* An argument of a call in which a thread waits, other than this one; 0 while there is none. */
+static unsigned long thread_argument(long call, int index)
+{
+	unsigned long value = 0;
+	DIR *tasks = opendir("/proc/self/task");
+
+	for (struct dirent *entry; (entry = readdir(tasks));) {
+		char path[300], text[256] = "", *at = text;
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/syscall", entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(text, sizeof(text), file) && strtol(text, &at, 10) == call && at != text)
+			for (int i = 0; i <= index; i++)
+				value = strtoul(at, &at, 16);
+		fclose(file);
+	}
+	closedir(tasks);
+	return value;
+}
+
 static void test_epoll_wait(void)
 {
 	event = eventfd(0, EFD_CLOEXEC);
@@ -255,6 +280,39 @@ static long poll_soon(void)
 	struct pollfd p = { .fd = event, .events = POLLIN };
 
 	return poll(&p, 1, SHORT_MS);
+}
+
+static long poll_for_ten_seconds(void)
+{
+	struct pollfd p = { .fd = event, .events = POLLIN };
+
+	return poll(&p, 1, 10000);
+}
+
+/* What is left of a timeout is shorter by the time that the template was parked. */
+static void test_poll_is_shortened(void)
+{
+	struct clone_template *t;
+	pid_t pid;
+
+	event = eventfd(0, EFD_CLOEXEC);
+	wait_call = poll_for_ten_seconds;
+	waiter.thread = thread_start(wait_run, NULL);
+	while (!__atomic_load_n(&waiter.tid, __ATOMIC_ACQUIRE))
+		usleep(100);
+	thread_await_blocked(waiter.tid);
+	t = template_park();
+	usleep(60000);
+	pid = template_clone(t);
+	if (pid == 0) {
+		unsigned long timeout;
+
+		while (!(timeout = thread_argument(SYS_poll, 2)))
+			usleep(500);
+		CHECK(timeout <= 10000 - 60 && timeout > 5000, "%lu", timeout);
+		clone_done();
+	}
+	clone_expect_done(pid);
 }
 
 static long ppoll_soon(void)
@@ -520,6 +578,7 @@ int main(void)
 		{ "epoll_wait ends", test_epoll_wait_ends },
 		{ "poll", test_poll },
 		{ "poll ends", test_poll_ends },
+		{ "poll is shortened", test_poll_is_shortened },
 		{ "ppoll ends", test_ppoll_ends },
 		{ "select", test_select },
 		{ "select ends", test_select_ends },
