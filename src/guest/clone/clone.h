@@ -96,8 +96,8 @@ int clone_remake_descriptors(struct clone_template *t, const struct clone_descri
 /*
  * In the child: makes all other threads again through one helper thread, and gives the template's
  * memory back. The caller continues while they are being made; until then they are like threads
- * that have not been scheduled yet, except that pthread_kill() on one fails with ESRCH. They
- * inherit credentials, filters and limits from the caller as it is at this call. If the system has
+ * that have not been scheduled yet, except that they cannot be signalled: pthread_kill() fails, or
+ * reaches the thread that has the TID now. They inherit credentials, filters and limits from the caller as it is at this call. If the system has
  * no room for them within 200 ms, the process says so on descriptor 2 and ends with status 86.
  * `t` is gone afterwards.
  */

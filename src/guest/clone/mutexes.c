@@ -344,8 +344,14 @@ int mutexes_survey(struct clone_template *t, const struct mappings *m, struct er
 	struct search s = { .t = t, .m = m, .skip_shared = is_last_clone };
 	int r = 0;
 
-	if (pagemap < 0)
-		return err_described(e, -errno, "Cannot read /proc/self/pagemap");
+	if (pagemap < 0) {
+		template_note(t,
+			"Mutexes that a thread holds now cannot be found (no /proc/self/pagemap: "
+			"%s); in "
+			"clones, recursive and error-checking ones among them have a wrong owner",
+			strerrordesc_np(errno));
+		return 0;
+	}
 	tids_bound(&s);
 	for (size_t i = 0; i < m->count && r == 0; i++)
 		if (may_hold_mutexes(&m->all[i]))

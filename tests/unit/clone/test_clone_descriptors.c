@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -313,6 +314,87 @@ static void test_file_offset(void)
 	fds[3] = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	unlink(path); /* it can be opened again all the same */
 	check_everywhere(expect_file);
+}
+
+/* A file that this process could not open now. */
+static void test_file_of_another_user(void)
+{
+	char path[] = "/tmp/clone-test-XXXXXX";
+	struct clone_template *t;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		return;
+	fds[0] = mkstemp(path);
+	unlink(path);
+	CHECK(write(fds[0], "0123456789", 10) == 10 && lseek(fds[0], 3, SEEK_SET) == 3);
+	CHECK(setresuid(65534, 65534, 65534) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
+	t = template_park();
+	CHECK(scenario_noted("cannot be opened again"));
+	pid = template_clone(t);
+	if (pid == 0) {
+		expect_bytes(fds[0], "3456789");
+		clone_done();
+	}
+	clone_expect_done(pid);
+	CHECK(lseek(fds[0], 0, SEEK_CUR) == 10); /* shared, as was said */
+}
+
+/* Devices have no state of ours. */
+static void expect_devices(void)
+{
+	char byte = 'x';
+
+	CHECK(write(fds[0], "1", 1) == 1 && read(fds[0], &byte, 1) == 0);
+	CHECK(read(fds[1], &byte, 1) == 1 && byte == 0);
+}
+
+static void test_devices(void)
+{
+	fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	fds[1] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	check_everywhere(expect_devices);
+	CHECK(!scenario_noted("Descriptor"));
+}
+
+/* Ends of pairs in every order, with gaps: new ones must not get in each other's way. */
+static void expect_interleaved(void)
+{
+	for (int i = 20; i < 40; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "for %d", i);
+		expect_bytes(i, text);
+	}
+	CHECK(read(41, &(char){ 0 }, 1) == 1 && read(42, &(char){ 0 }, 1) == 1);
+	write_u64(44, 9);
+	CHECK(read_u64(46) == 9);
+}
+
+static void test_interleaved(void)
+{
+	/* Readers 20..39 ascending, writers 100.. or 50.. descending. */
+	for (int i = 20; i < 40; i++) {
+		int ends[2], writer = i % 2 ? 139 - i : 89 - i;
+		char text[16];
+
+		if (i % 3)
+			CHECK(pipe(ends) == 0);
+		else
+			CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+		CHECK(dup2(ends[0], i) == i && dup2(ends[1], writer) == writer);
+		close(ends[0]);
+		close(ends[1]);
+		CHECK(write(writer, text, (size_t)snprintf(text, sizeof(text), "for %d", i)) > 0);
+	}
+	CHECK(pipe(fds) == 0 && dup2(fds[1], 40) == 40 && dup2(fds[0], 41) == 41);
+	CHECK(dup2(fds[0], 42) == 42 && write(40, "ab", 2) == 2);
+	close(fds[0]);
+	close(fds[1]);
+	fds[0] = eventfd(0, 0);
+	CHECK(dup2(fds[0], 44) == 44 && dup2(fds[0], 46) == 46);
+	close(fds[0]);
+	check_everywhere(expect_interleaved);
 }
 
 /* epoll. */
@@ -719,6 +801,9 @@ int main(void)
 		{ "pipe with fragments", test_pipe_with_fragments },
 		{ "external pipe", test_external_pipe },
 		{ "file offset", test_file_offset },
+		{ "file of another user", test_file_of_another_user },
+		{ "devices", test_devices },
+		{ "interleaved", test_interleaved },
 		{ "epoll", test_epoll },
 		{ "nested epoll", test_nested_epoll },
 		{ "epoll with stale numbers", test_epoll_with_stale_numbers },

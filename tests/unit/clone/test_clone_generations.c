@@ -387,6 +387,82 @@ static void test_without_clone3(void)
 	check_in_clone_and_template(runtime_use);
 }
 
+/* From here on this process cannot make threads of a runtime, or any. */
+static void threads_forbid(uint32_t flags)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = array_size(filter), .filter = filter };
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
+}
+
+/* A clone without some of its threads would hang one day; it ends, and says why. */
+static void test_no_room_for_threads(void)
+{
+	const struct clone_request plain = { .exit_signal = SIGCHLD, .cgroup_fd = -1 };
+	struct clone_template *t;
+	int output[2], status, r;
+	char text[256] = "";
+	pid_t pid;
+
+	runtime_start();
+	CHECK(pipe2(output, O_CLOEXEC) == 0);
+	t = template_park();
+	r = clone_fork(t, &plain, &pid);
+	if (r == CLONE_CHILD) {
+		CHECK(dup2(output[1], 2) == 2);
+		threads_forbid(CLONE_SETTLS);
+		CHECK(clone_resume(t) == 0);
+		sleep(20);
+		clone_done();
+	}
+	CHECK(r == 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 86, "%#x", status);
+	CHECK(read(output[0], text, sizeof(text) - 1) > 0);
+	CHECK(strstr(text, "could not be made again"), "%s", text);
+
+	/* Without even the helper, the caller is told. */
+	r = clone_fork(t, &plain, &pid);
+	if (r == CLONE_CHILD) {
+		threads_forbid(CLONE_VM);
+		CHECK(clone_resume(t) == -EAGAIN);
+		clone_done();
+	}
+	CHECK(r == 0);
+	clone_expect_done(pid);
+}
+
+/* An ordinary user, as most templates are. */
+static void test_without_privileges(void)
+{
+	if (geteuid() == 0) {
+		CHECK(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+		CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
+	}
+	runtime_start();
+	check_in_clone_and_template(runtime_use);
+}
+
+/* Not dumpable, a process may not read all about itself; what that costs is noted. */
+static void test_not_dumpable(void)
+{
+	if (geteuid() != 0)
+		return;
+	CHECK(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+	CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+	runtime_start();
+	check_in_clone_and_template(runtime_use);
+	CHECK(scenario_noted("Mutexes"));
+}
+
 static void test_bad_flags(void)
 {
 	struct clone_request request = {
@@ -414,6 +490,9 @@ int main(void)
 		{ "namespaces twice", test_namespaces_twice },
 		{ "wrong proc", test_wrong_proc },
 		{ "without clone3", test_without_clone3 },
+		{ "no room for threads", test_no_room_for_threads },
+		{ "without privileges", test_without_privileges },
+		{ "not dumpable", test_not_dumpable },
 		{ "bad flags", test_bad_flags },
 	};
 
