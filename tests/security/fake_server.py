@@ -18,6 +18,7 @@ import threading
 class Threading(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 256
     address_family = socket.AF_INET6
 
     def server_bind(self):

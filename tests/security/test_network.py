@@ -576,6 +576,7 @@ def test_nothing_is_left_of_a_supervisor_that_was_killed(world, started):
     for fd in fds:
         assert select.select([fd], [], [], 5)[0] == [fd]
         os.close(fd)
+    daemon.process.wait(5)
 
 
 def test_an_ordinary_users_functions(world, started):
