@@ -306,9 +306,20 @@ def test_neighbours_do_not_notice(what, do, given, daemon, deploy, neighbour):
 
 # Control groups
 
-def groups(name=""):
-    """The groups with that in their path, in every hierarchy."""
-    return [path for path in CGROUPS.rglob("polyvisor-*/**") if path.is_dir() and name in str(path)]
+def owned(daemon):
+    """The supervisor's own groups, one in every hierarchy: it holds them open."""
+    links = []
+    for fd in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir():
+        try:
+            links.append(pathlib.Path(os.readlink(fd)))
+        except OSError:  # closed meanwhile
+            pass
+    return [path for path in links if path.name.startswith("polyvisor-") and CGROUPS in path.parents]
+
+
+def groups(daemon, name):
+    """The groups of a function, in every hierarchy."""
+    return [path for own in owned(daemon) for path in own.glob(f"{name}.*") if path.is_dir()]
 
 
 def wait_until(condition, seconds=10):
@@ -328,18 +339,18 @@ def test_groups_go_with_their_deployment(daemon, with_groups, classes):
     for turn in range(5):
         name = create_probe(daemon, PYTHON, classes, "comes-and-goes")
         assert_serves(daemon, name)
-        assert groups("comes-and-goes."), "it has no group"
+        assert groups(daemon, "comes-and-goes"), "it has no group"
         if turn % 2:
             daemon.request("PUT", f"{conftest.FUNCTIONS}/{name}/configuration", json={"MemorySize": 256})
             assert_serves(daemon, name)
         daemon.request("DELETE", f"{conftest.FUNCTIONS}/{name}")
-    assert wait_until(lambda: not groups("comes-and-goes.")), groups("comes-and-goes.")
+    assert wait_until(lambda: not groups(daemon, "comes-and-goes")), groups(daemon, "comes-and-goes")
 
 
 def test_groups_of_a_dead_supervisor_are_swept(own_daemon, with_groups, classes):
     first = own_daemon("--warm", "none")
     assert_serves(first, create_probe(first, PYTHON, classes, "left-behind"))
-    left = groups("left-behind.")
+    left = groups(first, "left-behind")
     assert left
     first.kill()
     assert all(path.exists() for path in left)
@@ -350,14 +361,14 @@ def test_groups_of_a_dead_supervisor_are_swept(own_daemon, with_groups, classes)
 def test_nothing_is_left_after_an_orderly_end(own_daemon, with_groups, classes):
     daemon = own_daemon("--warm", "none")
     assert_serves(daemon, create_probe(daemon, PYTHON, classes, "orderly"))
-    owners = {path.parent for path in groups("orderly.")}
+    owners = owned(daemon)
     assert owners and daemon.stop() == 0
     assert not any(path.exists() for path in owners)
 
 
-def isolate_of(name):
+def isolate_of(daemon, name):
     """The pid of the one isolate that the function has."""
-    procs = next(path for path in groups(f"{name}.")) / "cgroup.procs"
+    procs = groups(daemon, name)[0] / "cgroup.procs"
     for pid in procs.read_text().split():
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         if next(line for line in status.splitlines() if line.startswith("NSpid")).split()[-1] == "1":
@@ -380,9 +391,9 @@ def test_another_death_is_not_out_of_memory(daemon, with_groups, deploy):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         sleeper = pool.submit(call, daemon, name, "sleep", seconds=5)
         # The one before may be about to end.
-        assert wait_until(lambda: busy(daemon, name) and isolate_of(name))
+        assert wait_until(lambda: busy(daemon, name) and isolate_of(daemon, name))
         while not sleeper.done():
-            kill(isolate_of(name))
+            kill(isolate_of(daemon, name))
             time.sleep(0.02)
         assert error_of(sleeper.result())["errorType"] == "Runtime.ExitError"
     assert metric(daemon, "out_of_memory_total", name) == 0
@@ -392,16 +403,17 @@ def test_another_death_is_not_out_of_memory(daemon, with_groups, deploy):
 def test_the_memory_limit_follows_the_number_of_isolates(daemon, with_groups, deploy):
     name = deploy(PYTHON)
     assert_serves(daemon, name)
-    limit = next(path for path in groups(f"{name}.") if (path / "memory.usage_in_bytes").exists() or
+    limit = next(path for path in groups(daemon, name) if (path / "memory.usage_in_bytes").exists() or
                  (path / "memory.max").exists())
     limit = limit / ("memory.max" if (limit / "memory.max").exists() else "memory.limit_in_bytes")
     before = int(limit.read_text())
     assert before == (128 + 64 + 2 * (128 + 512 + 64)) * MIB
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(6)]
-        assert wait_until(lambda: int(limit.read_text()) > 2 * before)
+        assert wait_until(lambda: int(limit.read_text()) > 4 * before)
         assert all(each.result().status_code == 200 for each in calls)
-    assert wait_until(lambda: call(daemon, name, "echo", a=1).ok and int(limit.read_text()) == before)
+    # Down again, but not for every one that ends.
+    assert wait_until(lambda: call(daemon, name, "echo", a=1).ok and int(limit.read_text()) < 2 * before)
 
 
 def test_without_control_groups(own_daemon, classes):
@@ -412,7 +424,7 @@ def test_without_control_groups(own_daemon, classes):
         assert error_of(call(daemon, name, "hold", mb=400, seconds=10))["errorType"] == "Runtime.OutOfMemory"
         assert_serves(daemon, name)
     assert error_of(call(daemon, "probe-python", "memory file", mb=300, seconds=10))["errorType"] == "Runtime.OutOfMemory"
-    assert not groups("probe-python.")
+    assert owned(daemon) == []
 
 
 def unified():
@@ -430,7 +442,7 @@ def test_version_2(own_daemon, classes):
     daemon = own_daemon("--cgroups", "v2")
     name = create_probe(daemon, PYTHON, classes, "second", Tags={"polyvisor:isolation": "request"})
     assert_serves(daemon, name)
-    own = [path for path in unified().rglob("polyvisor-*/second.*") if path.is_dir()]
+    own = groups(daemon, "second")
     assert len(own) == 1
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         sleepers = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(12)]
