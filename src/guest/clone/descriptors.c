@@ -181,6 +181,23 @@ static void classify_all(struct survey *s, const struct clone_options *options)
 	}
 }
 
+/*
+ * Devices have no state of ours, and a process descriptor has none at all; of the rest, which is
+ * rare, clones share what there is.
+ */
+static void shared_note(struct survey *s, const struct descriptor *d)
+{
+	char path[64], link[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", d->number);
+	if (d->is_path || readlink(path, link, sizeof(link) - 1) < 0)
+		return;
+	if (S_ISFIFO(d->mode))
+		descriptor_note(s, d, "the named pipe %s; all clones share it", link);
+	else if (strncmp(link, "anon_inode:", 11) == 0 && !strstr(link, "pidfd"))
+		descriptor_note(s, d, "an %s; all clones share it", link);
+}
+
 int descriptors_survey(struct clone_template *t, const struct clone_options *options, struct err *e)
 {
 	struct survey *s = arena_alloc(&t->arena, sizeof(*s));
@@ -197,7 +214,10 @@ int descriptors_survey(struct clone_template *t, const struct clone_options *opt
 	for (size_t i = 0; i < s->count; i++) {
 		struct descriptor *d = &s->all[i];
 
-		r = d->kind ? d->kind->survey(s, d) : 0;
+		if (d->kind)
+			r = d->kind->survey(s, d);
+		else if (d->first == d && !d->group_ignored)
+			shared_note(s, d);
 		if (r < 0)
 			return err_described(e, r, "Cannot record descriptor %d", d->number);
 	}

@@ -37,7 +37,7 @@ struct parking {
 	struct kernel_action previous;
 	size_t signalled; /* threads that have parked or still have to */
 	int found;        /* new threads in the current look at the list */
-	int failure;      /* of sending the signal */
+	pid_t refused;    /* a thread that could not be signalled in it, or 0 */
 };
 
 /*
@@ -106,7 +106,8 @@ static int handler_install(struct parking *p)
 	if (r < 0)
 		return (int)r;
 	previous_handler = p->previous.handler;
-	if (previous_handler == (void *)SIG_DFL || previous_handler == (void *)SIG_IGN)
+	if (previous_handler == (void *)SIG_DFL || previous_handler == (void *)SIG_IGN ||
+		previous_handler == handle_park) /* left by a failure: see park_undo() */
 		previous_handler = NULL;
 	return (int)raw_syscall(SYS_rt_sigaction, PARK_SIGNAL, &action, NULL, KERNEL_SIGSET_SIZE);
 }
@@ -187,9 +188,10 @@ static int signal_if_new(void *data, int tid, int directory)
 		return 0;
 	}
 	thread->state = THREAD_GONE;
-	if (r == -EAGAIN) /* the user's queue of signals is full for now: the next look tries again
-			   */
+	if (r == -EAGAIN) { /* the user's queue of signals is full for now: look again */
+		p->refused = tid;
 		p->found++;
+	}
 	return r == -ESRCH || r == -EAGAIN ? 0 : (int)r;
 }
 
@@ -238,6 +240,11 @@ static int deadline_passed(struct parking *p, struct err *e)
 	for (struct thread *thread = p->t->threads; thread; thread = thread->next)
 		if (__atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == THREAD_SIGNALLED)
 			return report_unparked(thread, waited, e);
+	if (p->refused)
+		return err_set(e, -EAGAIN,
+			"Thread %d cannot be parked: the queue of pending signals of this user is "
+			"full (RLIMIT_SIGPENDING)",
+			p->refused);
 	return err_set(e, -ETIMEDOUT,
 		"The process made new threads for %llu ms without a pause, so it cannot be parked; "
 		"stop what makes them first",
@@ -271,6 +278,7 @@ static int park_all(struct parking *p, struct err *e)
 		int r;
 
 		p->found = 0;
+		p->refused = 0;
 		r = procfs_each_number("/proc/self/task", signal_if_new, p);
 		if (r < 0)
 			return err_described(e, r, "Cannot signal the threads of this process");

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW_US 1000  /* how long to look */
-#define QUIET_US 50     /* CPU that others may use in it: timers, ticks of a virtual machine */
+#define WINDOW_US 500   /* how long to look */
+#define QUIET_US 25     /* CPU that others may use in it: timers, ticks of a virtual machine */
 #define QUIET_WINDOWS 3 /* in a row, so that a pause between two tasks does not count */
 
 /* The kernel's number for the CPU clock of one thread, from its <linux/posix-timers.h>. */

@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -355,6 +356,22 @@ static void test_devices(void)
 	fds[1] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	check_everywhere(expect_devices);
 	CHECK(!scenario_noted("Descriptor"));
+}
+
+/* What has a state that cannot be made again is shared, and that is said. */
+static void test_named_pipe(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/clone-test-%d-%llx", getpid(),
+		(unsigned long long)usec_realtime());
+	CHECK(mkfifo(path, 0600) == 0);
+	fds[0] = open(path, O_RDWR | O_CLOEXEC);
+	unlink(path);
+	fds[1] = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	clone_release(template_park());
+	CHECK(scenario_noted("named pipe /tmp/clone-test"));
+	CHECK(!scenario_noted("pidfd"));
 }
 
 /* Ends of pairs in every order, with gaps: new ones must not get in each other's way. */
@@ -803,6 +820,7 @@ int main(void)
 		{ "file offset", test_file_offset },
 		{ "file of another user", test_file_of_another_user },
 		{ "devices", test_devices },
+		{ "named pipe", test_named_pipe },
 		{ "interleaved", test_interleaved },
 		{ "epoll", test_epoll },
 		{ "nested epoll", test_nested_epoll },

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -100,6 +101,21 @@ static void test_signal_33_blocked(void)
 	thread_join_expect(other, &event);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	counter_await(&started, 3);
+	check_in_clone_and_template(expect_waiter);
+}
+
+/* An ordinary user's signals may not be queued without limit. */
+static void test_queue_of_signals_full(void)
+{
+	struct rlimit limit = { 0, 1000 };
+
+	event = eventfd(0, EFD_CLOEXEC);
+	waiter = thread_start(event_await, &waiter);
+	counter_await(&started, 1);
+	CHECK(setrlimit(RLIMIT_SIGPENDING, &limit) == 0);
+	expect_park_fails("cannot be parked", "RLIMIT_SIGPENDING");
+	limit.rlim_cur = 1000;
+	CHECK(setrlimit(RLIMIT_SIGPENDING, &limit) == 0);
 	check_in_clone_and_template(expect_waiter);
 }
 
@@ -468,6 +484,7 @@ int main(void)
 	static const struct scenario scenarios[] = {
 		{ "all signals blocked", test_all_signals_blocked },
 		{ "signal 33 blocked", test_signal_33_blocked },
+		{ "queue of signals full", test_queue_of_signals_full },
 		{ "disposition restored", test_disposition_restored },
 		{ "small stack", test_small_stack },
 		{ "inside malloc", test_inside_malloc },
