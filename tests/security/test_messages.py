@@ -114,3 +114,11 @@ def test_from_a_function_template(world, templates, name):
         assert any(word in reply.text for word in expected), reply.text
         assert "served" in expected + [reply.text] or reply.headers.get("X-Amz-Function-Error") or "an impostor" in expected
     world.check()
+
+
+def test_a_reply_may_be_as_large_as_its_function_says(world):
+    world.create_hostile("large", {"large.py": b"def handler(event, context): return 'x' * event\n"}, "large.handler",
+                         Tags={"polyvisor:reply-bytes": str(32 << 20)})
+    assert len(world.invoke("large", 30 << 20).content) == (30 << 20) + 2
+    assert world.invoke("large", 33 << 20).json()["errorType"] == "Function.ResponseSizeTooLarge"
+    world.remove("large")

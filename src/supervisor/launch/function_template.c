@@ -365,6 +365,7 @@ int function_template_new(struct runtime *runtime, struct init *init, struct loo
 	t->load_limit = load_limit;
 	t->confined = spec->confined;
 	t->uid = spec->uid;
+	t->reply_bytes = spec->reply_bytes;
 	t->system_calls = spec->system_calls;
 	t->network = spec->network;
 	t->group = spec->group;

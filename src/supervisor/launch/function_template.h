@@ -82,6 +82,7 @@ struct function_template {
 	bool confined;
 	uid_t uid;
 	int system_calls, network;
+	uint32_t reply_bytes; /* of its isolates, at most */
 	struct cgroup_entry group;
 	usec_t load_limit;
 	usec_t started_at, hello_at, ready_at; /* monotonic */

@@ -13,14 +13,18 @@
 #include <string.h>
 
 #define ISOLATE_LAUNCH_LIMIT (10 * USEC_PER_SEC)
-#define ISOLATE_PAYLOAD_MAX                                                                        \
-	(16 * 1024 * 1024) /* until a function's own limit is known to be lower */
+/* A part of a streamed reply has no limit of its own; above that of replies there is room to tell. */
+#define ISOLATE_PAYLOAD_LEAST (16 * 1024 * 1024)
+#define ISOLATE_PAYLOAD_ROOM (1024 * 1024)
 
 /* Only one that serves has anything to say at length; the others cannot make us keep it for them. */
 static void isolate_set_state(struct isolate *isolate, enum isolate_state state)
 {
+	size_t most = isolate->reply_bytes + ISOLATE_PAYLOAD_ROOM;
+
 	isolate->state = state;
-	isolate->channel.payload_max = state == ISOLATE_BUSY ? ISOLATE_PAYLOAD_MAX : 0;
+	isolate->channel.payload_max =
+		state == ISOLATE_BUSY ? max_of(most, (size_t)ISOLATE_PAYLOAD_LEAST) : 0;
 }
 
 static void isolate_free(struct isolate *isolate)
@@ -286,6 +290,8 @@ int isolate_clone(struct function_template *t, struct kit *kit, const struct iso
 	int r = isolate_new(t->loop, t->processes, kit, ISOLATE_LAUNCH_LIMIT, events, &isolate);
 
 	if (r == 0)
+		isolate->reply_bytes = t->reply_bytes;
+	if (r == 0)
 		r = function_template_launch(t,
 			(const int[]){
 				kit->guest_channel, kit->guest_console, kit->tmp, kit->cgroup },
@@ -390,6 +396,7 @@ static int isolate_start_exec(struct isolate *isolate, struct runtime *runtime, 
 	if (r < 0)
 		return r;
 	isolate->uid = spec->uid;
+	isolate->reply_bytes = spec->reply_bytes;
 	request->envelope = (struct spawn_envelope){
 		.confined = spec->confined,
 		.processes = spec->processes,

@@ -81,6 +81,7 @@ struct isolate {
 	struct spawn spawn;     /* exec only */
 	struct channel mapping; /* exec only: until the ids of its user namespace are mapped */
 	uid_t uid;
+	size_t reply_bytes; /* the function's limit */
 	struct channel channel;
 	struct console console;
 	struct loop_timer limit; /* of launching; the owner's while it is idle or busy */
