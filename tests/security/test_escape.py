@@ -5,6 +5,7 @@ From an isolate: its handler tries, confined as every handler is. From the funct
 it is loaded, where it has CAP_SYS_ADMIN in a user namespace of its own.
 """
 
+import ctypes
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import threading
 import pytest
 
 import conftest
+import languages
 import world as worlds
 from world import ROWS, leaks, rows
 
@@ -131,6 +133,37 @@ def test_the_supervisors_processes_from_outside(world, hostile, held):
         # Its console and its control socket: nothing of another function, nothing of the supervisor's.
         if fields["Name"] == "python3":
             assert sorted(link.split(":")[0] for link in links.values()) == ["/dev/null", "pipe", "pipe", "socket"]
+    world.check()
+
+
+KCMP = 312
+DEVICES = {"/dev/null", "/dev/random", "/dev/urandom"}  # have no state but flags that change nothing for them
+
+
+def open_files(pid):
+    """The kernel's objects behind its descriptors, as far as they are not devices."""
+    return {number: link for number, link in links_of(pid).items() if link not in DEVICES}
+
+
+def share_an_open_file(one, other):
+    libc = ctypes.CDLL(None, use_errno=True)
+    return [(link, number) for first, link in open_files(one).items() for number in open_files(other)
+            if libc.syscall(KCMP, one, other, 0, ctypes.c_ulong(first), ctypes.c_ulong(number)) == 0]
+
+
+def test_no_open_file_is_shared(world, tmp_path_factory):
+    """Not between functions, not with what they are cloned from, not with the supervisor; in all languages."""
+    names = [languages.create_probe(world.daemon, language, tmp_path_factory.mktemp("probe"), f"shares-{language.name}")
+             for language in languages.LANGUAGES]
+    for name in names:
+        assert world.invoke(name, {"do": "echo"}).json() == {}
+    pids = [pid for pid, fields in world.processes().items() if fields["Name"] in ("python3", "node", "java")]
+    pids.append(world.daemon.pid)
+    shared = {(one, other): files for i, one in enumerate(pids) for other in pids[:i]
+              if (files := share_an_open_file(one, other))}
+    for name in names:
+        world.remove(name)
+    assert len(pids) >= 3 * 3 + 3 and shared == {}
     world.check()
 
 
@@ -329,6 +362,32 @@ def test_everything_dies_with_the_supervisor(other_world, tmp_path):
     signal.pidfd_send_signal(supervisor, signal.SIGKILL)
     os.close(supervisor)
     worlds.wait_until(lambda: {fields["Name"] for fields in world.processes().values()} <= {"sleep"}, "all to be gone", 5)
+
+
+def memory_charged(pid):
+    """To its control group, in bytes; None where there is none."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for top, name in (("/sys/fs/cgroup/memory", "memory.usage_in_bytes"), ("/sys/fs/cgroup", "memory.current")):
+            usage = pathlib.Path(top + path) / name
+            if ("memory" in controllers) == (top == "/sys/fs/cgroup/memory") and usage.exists():
+                return int(usage.read_text())
+    return None
+
+
+@pytest.mark.parametrize("kind", ["ramfs", "tmpfs"])
+def test_a_templates_own_file_systems_are_its_functions_memory(world, kind):
+    """A template may mount these; what is in them is charged to its function like all of its memory."""
+    world.create_hostile("fills", {"row.txt": f"fills_a_{kind}"}, "bad_templates.handler")
+    assert "pid" in world.invoke("fills", "look").json()
+    template = next(pid for pid, fields in world.processes().items()
+                    if pathlib.Path(f"/proc/{pid}/root/run/filled").exists() and len(fields["NSpid"].split()) == 3)
+    charged = memory_charged(template)
+    world.remove("fills")
+    if charged is None:
+        pytest.skip("this machine has no control groups that count memory")
+    assert charged > 100 << 20
+    world.check()
 
 
 def test_control_groups_of_others(other_world, tmp_path):

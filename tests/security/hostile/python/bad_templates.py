@@ -26,6 +26,21 @@ def covers_tmp():
     pathlib.Path("/tmp/left-by-the-template").touch()
 
 
+def _fill(kind):
+    mount(b"none", b"/run", kind, QUIET)
+    with open("/run/filled", "wb") as file:
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+
+
+def fills_a_ramfs():
+    _fill(b"ramfs")
+
+
+def fills_a_tmpfs():
+    _fill(b"tmpfs")
+
+
 def covers_its_code():
     mount(b"none", b"/var/task", b"tmpfs", QUIET)
 
