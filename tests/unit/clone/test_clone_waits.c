@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -20,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -386,6 +388,28 @@ static void end_write(void)
 	CHECK(write(ends[1], "x", 1) == 1);
 }
 
+/* A call that the kernel restarts by itself, and that nobody issues again. */
+static char fifo[64];
+
+static long fifo_open(void)
+{
+	return open(fifo, O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+static void fifo_wake(void)
+{
+	CHECK(open(fifo, O_WRONLY | O_CLOEXEC) >= 0);
+}
+
+static void test_open_of_named_pipe(void)
+{
+	snprintf(fifo, sizeof(fifo), "/tmp/clone-test-%d-%llx", getpid(),
+		(unsigned long long)usec_realtime());
+	CHECK(mkfifo(fifo, 0600) == 0);
+	scenario_wait(fifo_open, fifo_wake, 1);
+	unlink(fifo);
+}
+
 static void test_read_of_pipe(void)
 {
 	CHECK(pipe(ends) == 0);
@@ -582,6 +606,7 @@ int main(void)
 		{ "ppoll ends", test_ppoll_ends },
 		{ "select", test_select },
 		{ "select ends", test_select_ends },
+		{ "open of a named pipe", test_open_of_named_pipe },
 		{ "read of a pipe", test_read_of_pipe },
 		{ "read of an eventfd", test_read_of_eventfd },
 		{ "receive of a pair", test_receive_of_pair },
