@@ -17,12 +17,14 @@
  * are still shared with its template, where the template's own search has seen to all mutexes.
  *
  * How sure is it? Ten words must fit, one of them a TID of this process. TIDs from DISTINCT_TID up
- * do not occur by accident between such neighbours; the small ones of a new PID namespace may, as
- * any small numbers in an array, so outside the data of programs and libraries a mutex with such an
- * owner counts only if the owner's stack or registers point at it, or just before it (the object
- * that it is part of). What is found by mistake has one number changed; what is missed returns
- * EPERM from its unlock. A PID namespace whose last PID is set high before templates are made in it
- * has neither.
+ * do not occur by accident between such neighbours. The small ones of a new PID namespace may, as
+ * any small numbers in an array; so, outside the data of programs and libraries, a mutex with such
+ * an owner counts only if it is on the owner's stack, or if that data, the owner's stack or its
+ * registers point at it or at the block of malloc that it is in. What is found by mistake has one
+ * number changed; what is missed returns EPERM from its unlock. Neither happens in a PID namespace
+ * whose last PID is set high before templates are made in it.
+ *
+ * Measured: 10 ms for a runtime template of 60 MB, about 1 ms for its function templates.
  */
 #include "guest/clone/mappings.h"
 
@@ -38,8 +40,7 @@
 #define OBJECT_MAX ((size_t)64 << 10) /* of an object with a mutex in it */
 #define STACK_SEARCHED ((size_t)64 << 10)
 #define NOBODY 0x20000000 /* plus an index: larger than any TID, within FUTEX_TID_MASK */
-#define MAPPING_MAX                                                                                \
-	((size_t)16 << 30) /* a larger one is somebody's sparse table, without mutexes */
+#define MAPPING_MAX ((size_t)16 << 30) /* larger ones are sparse tables, not places for mutexes */
 #define PAGE_ENTRIES 512
 #define USERS_MAX 65536
 
