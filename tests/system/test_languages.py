@@ -253,3 +253,11 @@ def test_an_inexact_identifier_is_served_and_said(language, shared_daemon, tmp_p
     assert f"runtime {identifiers[language.name]} is served by" in shared_daemon.request(
         "GET", f"/polyvisor/logs/{name}?last=100000").text
     shared_daemon.request("DELETE", f"/2015-03-31/functions/{name}")
+
+
+def test_a_large_reply_outlives_its_isolate(language, shared_daemon, tmp_path):
+    """The isolate ends with its reply, which is still being handed on."""
+    name = create_probe(shared_daemon, language, tmp_path, f"large-{language.name}", Tags={"polyvisor:isolation": "request"})
+    for size in (100_000, 1_000_000, 5_000_000):
+        assert call(shared_daemon, name, "large", {"size": size}).json() == "x" * size
+    shared_daemon.request("DELETE", f"/2015-03-31/functions/{name}")

@@ -119,6 +119,8 @@ void invoke_detach(struct request *request)
 
 	invocation->owner = NULL;
 	invocation->part = NULL;
+	if (invocation->hold)
+		invocation->hold(invocation, false);
 	invocation->done = invoke_discard;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define BLOCK_SIZE (32 * 1024)
+#define HOLD_ABOVE (1024 * 1024) /* bytes that wait for a client: its function waits too */
+#define GO_ON_BELOW (256 * 1024)
 
 struct stream {
 	struct request *request;
@@ -19,6 +21,7 @@ struct stream {
 	bool replied;
 	bool ended, broken;
 	bool suspended; /* the reader found nothing */
+	bool held;      /* the invocation was told to wait */
 };
 
 struct stream *stream_new(struct request *request)
@@ -61,6 +64,19 @@ void stream_forget_request(struct stream *stream)
 		stream->request = NULL;
 }
 
+/* What a client does not take is not kept without a bound: a function can say more than there is memory. */
+static void stream_balance(struct stream *stream)
+{
+	struct invocation *invocation = stream->request ? stream->request->invocation : NULL;
+	size_t waiting = stream->buffer.size - stream->taken;
+
+	if (!invocation || !invocation->hold ||
+		(stream->held ? waiting > GO_ON_BELOW : waiting <= HOLD_ABOVE))
+		return;
+	stream->held = !stream->held;
+	invocation->hold(invocation, stream->held);
+}
+
 /* Moving the rest to the front at every read would cost the square of what waits. */
 static void stream_take(struct stream *stream, char *out, size_t size)
 {
@@ -89,6 +105,7 @@ static ssize_t stream_read(void *data, uint64_t position, char *out, size_t max)
 		return 0;
 	}
 	stream_take(stream, out, size);
+	stream_balance(stream);
 	connection_expect_reading(stream->request->connection, size);
 	return (ssize_t)size;
 }
@@ -161,6 +178,7 @@ static void invocation_part(struct invocation *invocation, const void *data, siz
 	append_chunks(request, data, size);
 	send_head(request, invocation);
 	stream_flush(request->stream, false);
+	stream_balance(request->stream);
 }
 
 static void append_complete(struct buffer *out, const struct invocation *invocation)

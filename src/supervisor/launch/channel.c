@@ -43,7 +43,8 @@ void channel_done(struct channel *c)
 	loop_remove(c->loop, &c->source);
 	c->source.fd = fd_close(c->source.fd);
 	c->generation++;
-	buffer_done(&c->in);
+	if (!c->delivering)
+		buffer_done(&c->in);
 	buffer_done(&c->out);
 }
 
@@ -93,9 +94,13 @@ static ssize_t channel_deliver(struct channel *c, const char *data, size_t size,
 
 		if (r <= 0)
 			return r < 0 ? r : (ssize_t)used;
+		c->delivering = true;
 		c->events->frame(c, &frame);
-		if (c->generation != generation)
+		c->delivering = false;
+		if (c->generation != generation) {
+			buffer_done(&c->in);
 			return -EPIPE;
+		}
 		used += n;
 		if (used == size || !c->stream)
 			return (ssize_t)size;
@@ -167,10 +172,26 @@ static void channel_read_some(struct channel *c, int reads)
 {
 	int r = 1;
 
-	for (int i = 0; i < reads && r > 0; i++)
+	for (int i = 0; i < reads && r > 0 && !c->held; i++)
 		r = channel_read(c);
 	if (r < 0 && r != -EPIPE)
 		channel_end(c, r == -ENODATA || r == -ECONNRESET ? 0 : r);
+}
+
+static int channel_watch(struct channel *c)
+{
+	return loop_modify(
+		c->loop, &c->source, (c->held ? 0 : EPOLLIN) | (c->out.size > 0 ? EPOLLOUT : 0));
+}
+
+void channel_hold(struct channel *c, bool on)
+{
+	if (!channel_is_open(c) || c->held == on)
+		return;
+	c->held = on;
+	/* Without the memory for it the peer is read on: what it may send is bounded by others. */
+	if (channel_watch(c) < 0)
+		c->held = false;
 }
 
 static int channel_write_some(struct channel *c)
@@ -184,7 +205,7 @@ static int channel_write_some(struct channel *c)
 		return 0;
 	}
 	buffer_done(&c->out);
-	return loop_modify(c->loop, &c->source, EPOLLIN);
+	return channel_watch(c);
 }
 
 static void channel_ready(struct loop_source *source, uint32_t events)
@@ -194,6 +215,9 @@ static void channel_ready(struct loop_source *source, uint32_t events)
 	/* A failed write is seen by the read that follows: the peer is gone. */
 	if ((events & EPOLLOUT) && channel_write_some(c) < 0)
 		events |= EPOLLHUP;
+	/* Of a peer that is gone there is only what the socket holds. */
+	if (events & (EPOLLHUP | EPOLLERR))
+		c->held = false;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		channel_read_some(c, CHANNEL_READS_PER_TURN);
 }
@@ -201,6 +225,7 @@ static void channel_ready(struct loop_source *source, uint32_t events)
 void channel_drain(struct channel *c)
 {
 	/* The sender is dead, so what it left is bounded by the socket's buffer. */
+	c->held = false;
 	if (channel_is_open(c))
 		channel_read_some(c, 4096);
 }
@@ -216,7 +241,7 @@ static int channel_queue(struct channel *c, const struct iovec *parts, size_t se
 	}
 	if (c->out.failed)
 		return -ENOMEM;
-	return loop_modify(c->loop, &c->source, EPOLLIN | EPOLLOUT);
+	return channel_watch(c);
 }
 
 int channel_send(struct channel *c, const void *frame, size_t frame_size, const void *payload,

@@ -38,6 +38,8 @@ struct channel {
 	struct loop_source source;
 	bool stream;         /* SOCK_STREAM, else SOCK_SEQPACKET */
 	size_t payload_max;  /* of an incoming frame; the owner may change it between frames */
+	bool held;           /* nothing is read for now */
+	bool delivering;     /* the owner looks at a frame: what it is in stays, whatever happens */
 	struct buffer in;    /* the part of a frame that has arrived */
 	struct buffer out;   /* what the socket did not take yet */
 	uint32_t generation; /* changes when the channel ends, so that a loop over frames notices */
@@ -67,6 +69,9 @@ int channel_send_fds(struct channel *channel, const void *frame, size_t frame_si
 
 /* Sends a frame without fields and payload. */
 int channel_send_plain(struct channel *channel, enum wire_type type, uint32_t sequence) MUST_CHECK;
+
+/* Whether the peer's frames stay in the socket; those that were read already are delivered. */
+void channel_hold(struct channel *channel, bool on);
 
 /* Delivers what is in the socket now: to be called when the process behind it has ended. */
 void channel_drain(struct channel *channel);

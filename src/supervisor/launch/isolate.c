@@ -25,6 +25,14 @@ static void isolate_set_state(struct isolate *isolate, enum isolate_state state)
 	isolate->state = state;
 	isolate->channel.payload_max =
 		state == ISOLATE_BUSY ? max_of(most, (size_t)ISOLATE_PAYLOAD_LEAST) : 0;
+	if (state != ISOLATE_BUSY)
+		channel_hold(&isolate->channel, false);
+}
+
+void isolate_hold(struct isolate *isolate, bool on)
+{
+	if (isolate->state == ISOLATE_BUSY)
+		channel_hold(&isolate->channel, on);
 }
 
 static void isolate_free(struct isolate *isolate)

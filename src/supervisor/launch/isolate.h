@@ -122,6 +122,9 @@ int isolate_exec(struct runtime *runtime, struct init *init, struct loop *loop,
 /* Sends an event to an isolate that is IDLE or LAUNCHING without one. 0 or -errno. */
 int isolate_send(struct isolate *isolate, const struct isolate_event *event) MUST_CHECK;
 
+/* Whether what it says waits, because nobody takes the parts of its reply; until its reply is over. */
+void isolate_hold(struct isolate *isolate, bool on);
+
 /* Kills it with everything it started; gone() follows when it is reaped, never before this returns.
  */
 void isolate_end(struct isolate *isolate);

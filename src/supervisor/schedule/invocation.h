@@ -52,6 +52,8 @@ struct invocation {
 	void *owner;
 
 	/* The scheduler's part. */
+	/* Set once parts may come: no more of them for now, or on with them. */
+	void (*hold)(struct invocation *invocation, bool on);
 	char request_id[INVOCATION_ID_SIZE];
 	enum invocation_outcome outcome;
 	struct buffer reply;

@@ -69,10 +69,17 @@ void function_console(
 	invocation_log(invocation, line, size);
 }
 
+static void invocation_hold(struct invocation *invocation, bool on)
+{
+	if (invocation->isolate)
+		isolate_hold(invocation->isolate, on);
+}
+
 void invocation_begin(struct invocation *invocation, struct isolate *isolate,
 	enum invocation_start start, usec_t launch_us)
 {
 	invocation->isolate = isolate;
+	invocation->hold = invocation_hold;
 	invocation->start = start;
 	invocation->launch_us = launch_us;
 	invocation->started_at = usec_monotonic();
