@@ -118,3 +118,9 @@ def test_form():
     run = subprocess.run(["clang-format", "--dry-run", "--Werror", *map(str, sources(".c", ".h"))], text=True,
                          capture_output=True)
     assert run.returncode == 0, run.stderr[:3000]
+
+
+def test_the_specification_names_tests_that_exist():
+    named = set(re.findall(r"`(test_[a-z_]+)`", (ROOT / "SPECIFICATION.md").read_text()))
+    defined = {name for path in sources(".py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    assert named and named <= defined, named - defined
