@@ -156,7 +156,7 @@ ON_FOREIGN_STACK static _Noreturn void helper_run(void *data)
 /* All signals are blocked, so that whichever thread unblocks one first takes it, as before. */
 static void process_signals_requeue(uint64_t pending)
 {
-	long pid = raw_syscall(SYS_getpid);
+	long pid = pending ? raw_syscall(SYS_getpid) : 0;
 
 	for (int signal = 1; pending; signal++, pending >>= 1)
 		if (pending & 1)
