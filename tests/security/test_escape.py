@@ -20,6 +20,7 @@ import pytest
 
 import conftest
 import languages
+import table
 import world as worlds
 from world import ROWS, leaks, rows
 
@@ -401,3 +402,8 @@ def test_control_groups_of_others(other_world, tmp_path):
     for path, outcome in seen.items():
         assert outcome == "[]" if path.endswith("..") else outcome in ("EROFS", "EACCES", "ENOENT"), (path, outcome)
     world.check()
+
+
+def test_the_table_in_security_md():
+    """Written by tests/security/table.py: what is published is what is asserted here."""
+    assert table.written(table.SECURITY.read_text()) == table.render(), "run tests/security/table.py"

@@ -122,3 +122,36 @@ def test_a_reply_may_be_as_large_as_its_function_says(world):
     assert len(world.invoke("large", 30 << 20).content) == (30 << 20) + 2
     assert world.invoke("large", 33 << 20).json()["errorType"] == "Function.ResponseSizeTooLarge"
     world.remove("large")
+
+
+PART_MB = 60
+
+
+def resident_mb(world):
+    status = open(f"/proc/{world.daemon.pid}/status").read()
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) >> 10
+
+
+def test_parts_that_nobody_reads_wait_in_their_isolate(world):
+    """A function that says more than its client takes fills neither the supervisor nor another's time."""
+    world.create_hostile("floods", {"floods.py": b"""
+from frames import frame, peer
+def handler(event, context):
+    s = peer()
+    for _ in range(%d):
+        s.sendall(frame("PART", payload=bytes(1 << 20), sequence=1))
+    return "all"
+""" % PART_MB}, "floods.handler", Timeout=30, Tags={"polyvisor:isolation": "request"})
+    before = resident_mb(world)
+    with requests.post(f"{world.daemon.url}/2021-11-15/functions/floods/response-streaming-invocations", json=1, stream=True,
+                       timeout=30) as reply:
+        body = reply.raw
+        read = len(body.read(1000))
+        time.sleep(1)
+        world.check()
+        assert resident_mb(world) < before + PART_MB // 3
+        while part := body.read(1 << 20):
+            read += len(part)
+    assert read > PART_MB << 20  # nothing was lost by the wait
+    world.remove("floods")
+    world.check()
