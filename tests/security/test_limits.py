@@ -304,6 +304,31 @@ def test_neighbours_do_not_notice(what, do, given, daemon, deploy, neighbour):
     assert_serves(daemon, name, neighbour)
 
 
+def computing(daemon, name):
+    """How long an invocation takes that computes for some 50 ms: the median of five."""
+    times = []
+    for _ in range(5):
+        begun = time.monotonic()
+        assert call(daemon, name, "work", rounds=1000000).status_code == 200
+        times.append(time.monotonic() - begun)
+    return statistics.median(times)
+
+
+def test_neighbours_have_their_share(daemon, deploy, neighbour):
+    """Sixty spinners of another function are one function: without groups, a computation would have one part in thirty."""
+    if not has(daemon, "cpu"):
+        pytest.skip("no control group shares the cpu here")
+    name = deploy(PYTHON)
+    assert_serves(daemon, name, neighbour)
+    tries = []
+    while len(tries) < 3 and not any(loud < 5 * quiet for quiet, loud in tries):
+        quiet = computing(daemon, neighbour)
+        with Attack(daemon, name, "spinners", {"count": 60, "seconds": 2}):
+            time.sleep(0.3)
+            tries.append((quiet, computing(daemon, neighbour)))
+    assert any(loud < 5 * quiet for quiet, loud in tries), tries
+
+
 # Control groups
 
 def owned(daemon):

@@ -51,7 +51,7 @@ struct function_group {
 	int *slots;       /* directories, by number */
 	uint32_t *free_slots;
 	uint32_t slot_count, free_count, slots_wanted;
-	/* The keeper's while `working`. */
+	/* The keeper's while `working`; so are the slots once the deployment has ended. */
 	bool working;
 	struct job job;
 	enum group_task task;
@@ -77,12 +77,18 @@ const char *group_name(const struct function_group *group)
 	return group->name;
 }
 
+static void close_slots(struct function_group *group)
+{
+	while (group->slot_count > 0)
+		fd_close(group->slots[--group->slot_count]);
+	group->free_count = 0;
+}
+
 static void group_free(struct function_group *group)
 {
 	list_remove(&group->link);
 	loop_timer_cancel(group->supervisor->loop, &group->retry);
-	for (uint32_t i = 0; i < group->slot_count; i++)
-		fd_close(group->slots[i]);
+	close_slots(group);
 	free(group->slots);
 	free(group->free_slots);
 	free(group);
@@ -162,6 +168,8 @@ static void group_work(struct job *job)
 		make_slots(group, cgroups);
 		break;
 	case TASK_REMOVE:
+		/* Each is a mount: ending one takes 0.1 ms, and now and then 15. */
+		close_slots(group);
 		group->result = cgroup_remove(cgroups, group->name);
 		break;
 	}

@@ -245,7 +245,8 @@ def spin(event, context):
 
 def spinners(event, context):
     command = ["timeout", str(event["seconds"]), "sh", "-c", "while :; do :; done"]
-    started = [subprocess.Popen(command) for _ in range(event["count"])]
+    # Each in a session of its own: where the kernel groups by session, that is a share for each.
+    started = [subprocess.Popen(command, start_new_session=True) for _ in range(event["count"])]
     for each in started:
         each.wait()
     return len(started)
