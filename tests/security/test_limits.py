@@ -378,7 +378,7 @@ def test_groups_of_a_dead_supervisor_are_swept(own_daemon, with_groups, classes)
     left = groups(first, "left-behind")
     assert left
     first.kill()
-    assert all(path.exists() for path in left)
+    # What is left now, another supervisor of this machine may sweep as well.
     own_daemon("--warm", "none")
     assert wait_until(lambda: not any(path.exists() or path.parent.exists() for path in left))
 
