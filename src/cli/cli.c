@@ -144,10 +144,15 @@ static int run_command(
 		{ command->options, values },
 		{ cli_option_rows, &cli->options },
 	};
-	int first, r;
+	bool taken = false;
+	int first, r = 0;
 
 	if (command->values_size > sizeof(values))
 		return -ENOBUFS;
+	if (command->take_over)
+		r = command->take_over(cli, argv + 1, &taken, e);
+	if (r != 0 || taken)
+		return r;
 	r = option_parse(command->name, tables, argc, argv, false, &first, e);
 	if (r == 0 && cli->options.help)
 		cli_print_help(stdout, command);

@@ -34,6 +34,8 @@ struct command {
 	const struct option_row *options;
 	size_t values_size;
 	int arguments_min, arguments_max;
+	/* If not NULL, asked first: whether the words behind the command are for another program. */
+	int (*take_over)(struct cli *cli, char **words, bool *ret_taken, struct err *e);
 	/* NULL: another part of the program runs it, see main.c. */
 	int (*run)(struct cli *cli, const void *values, char **arguments, struct err *e);
 };

@@ -1,7 +1,8 @@
 /*
- * command_bench.c - `polyvisor bench launch`.
+ * command_bench.c - `polyvisor bench launch`, and the way to the benches that are programs.
  */
 #include "cli/bench.h"
+#include "cli/bench_program.h"
 #include "cli/commands.h"
 #include "cli/outcome.h"
 #include "cli/output.h"
@@ -87,15 +88,46 @@ static int print_table(const struct bench_launch_options *o, struct bench_launch
 	return 0;
 }
 
+static int refuse_name(const char *name, struct err *e)
+{
+	char names[256] = "launch";
+
+	for (const struct bench_program *b = bench_programs; b->name; b++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), ", %s", b->name);
+	return err_set(e, OUTCOME_USAGE, "there is no bench %s: there are %s", name, names);
+}
+
+/* A bench that is a program parses what follows its name. */
+static int take_over(struct cli *cli, char **words, bool *ret_taken, struct err *e)
+{
+	const struct bench_program *bench;
+
+	*ret_taken = words[0] && words[0][0] != '-' && strcmp(words[0], "launch") != 0;
+	if (!*ret_taken)
+		return 0;
+	bench = bench_program_find(words[0]);
+	if (!bench)
+		return refuse_name(words[0], e);
+	if (cli->options.endpoint)
+		return err_set(e, OUTCOME_USAGE,
+			"bench %s starts a supervisor of its own: leave out --endpoint",
+			bench->name);
+	return bench_program_execute(bench, cli->options.json, words + 1, e);
+}
+
 static int run(struct cli *cli, const void *values, char **arguments, struct err *e)
 {
 	struct bench_launch_options options = *(const struct bench_launch_options *)values;
 	struct bench_launch result = { 0 };
 	int r;
 
+	if (bench_program_find(arguments[0]))
+		return err_set(e, OUTCOME_USAGE,
+			"bench %s takes its options behind its name: write `polyvisor bench %s "
+			"[OPTION...]`",
+			arguments[0], arguments[0]);
 	if (strcmp(arguments[0], "launch") != 0)
-		return err_set(e, OUTCOME_USAGE, "there is no bench %s: there is `bench launch`",
-			arguments[0]);
+		return refuse_name(arguments[0], e);
 	if (!options.runtime)
 		return err_set(
 			e, OUTCOME_USAGE, "bench launch needs --runtime, such as --runtime python");
@@ -114,16 +146,32 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 
 const struct command command_bench = {
 	.name = "bench",
-	.arguments = "launch",
-	.summary = "Measure how fast isolates are launched, beside a raw fork",
-	.details = "Starts a supervisor of its own, launches N isolates one after the other, each "
-		   "beside the\n"
-		   "fork of an equally large process, then measures the memory of 100 idle ones. "
-		   "Other work\n"
-		   "on the machine falsifies all of it.",
+	.arguments = "launch|launches|throughput|density|efficiency|replay|peers|all",
+	.summary = "Measure this program on this machine, beside floors and rivals",
+	.details = "Each bench starts supervisors of its own; other work on the machine falsifies "
+		   "all of it.\n"
+		   "\n"
+		   "launch       N launches one after the other, each beside the fork of an "
+		   "equally large\n"
+		   "             process, then the memory of 100 idle isolates; its options are "
+		   "below\n"
+		   "launches     launches by runtime: on demand, from a spare, first use ever\n"
+		   "throughput   requests per second and latency, beside a bare HTTP reply\n"
+		   "density      memory and launch time as isolates and functions grow\n"
+		   "efficiency   operations per second and GB, beside other ways to run functions\n"
+		   "replay       a recorded trace of a cloud, beside other ways to run functions\n"
+		   "peers        other runtimes on the same work\n"
+		   "all          all of these, bounded, and the table of aims and verdicts\n"
+		   "\n"
+		   "`polyvisor bench NAME --help` says which options a bench has; all but launch "
+		   "know\n"
+		   "--quick, --json and --report DIR, and need python3 and wrk, gnuplot for plots, "
+		   "crun for\n"
+		   "containers.",
 	.options = rows,
 	.values_size = sizeof(struct bench_launch_options),
 	.arguments_min = 1,
 	.arguments_max = 1,
+	.take_over = take_over,
 	.run = run,
 };

@@ -1,6 +1,7 @@
 /*
  * command_completion.c - `polyvisor completion`: a script for bash, made from the tables.
  */
+#include "cli/bench_program.h"
 #include "cli/commands.h"
 
 #include <stdio.h>
@@ -65,7 +66,10 @@ static int run(struct cli *cli, const void *values, char **arguments, struct err
 	       "\t\twords=$(polyvisor list 2>/dev/null | awk 'NR > 1 { print $1 }') ;;\n"
 	       "\thelp:help) words='");
 	print_names();
-	printf("' ;;\n\tbench:bench) words=launch ;;\n\tesac\n");
+	printf("' ;;\n\tbench:bench) words='launch");
+	for (const struct bench_program *b = bench_programs; b->name; b++)
+		printf(" %s", b->name);
+	printf("' ;;\n\tesac\n");
 	print_options_of_all();
 	printf("\tif [ -z \"$words\" ] && [ \"${current#-}\" != \"$current\" ]; then\n"
 	       "\t\twords=$options\n\tfi\n"
