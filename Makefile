@@ -25,9 +25,9 @@ test: test-packages
 	$(MAKE) all
 	BUILD=$(BUILD) tools/run-tests
 
-# What takes too long for every change: fuzzing, endurance, faults at random moments.
+# What takes too long for every change: fuzzing, endurance, faults at random moments, large libraries.
 test-long: test-packages
-	tools/install-packages long
+	tools/install-packages long bench
 	$(MAKE) all
 	BUILD=$(BUILD) tools/run-fuzz
 	BUILD=$(BUILD) tools/run-tests long
