@@ -40,9 +40,9 @@ def _head(path, title, xlabel, ylabel):
         'set terminal svg size 900,520 dynamic font "DejaVu Sans,Helvetica,Arial,sans-serif,14" background "#ffffff" noenhanced',
         f"set output {_quoted(path)}",
         f"set title {_quoted(title)} font ',17' offset 0,0.4",
-        f"set xlabel {_quoted(xlabel)}", f"set ylabel {_quoted(ylabel)}",
+        f"set xlabel {_quoted(xlabel)} offset 0,0.4", f"set ylabel {_quoted(ylabel)}",
         "set border 3 lc rgb '#555555'", "set tics nomirror textcolor rgb '#222222'",
-        "set grid xtics ytics lc rgb '#dddddd' lt 1 lw 0.7", "set key outside below maxrows 3 noopaque",
+        "set grid xtics ytics lc rgb '#dddddd' lt 1 lw 0.7", "set key outside below center horizontal height 0.8",
         "set style data lines", "set rmargin 3",
         *(f"set linetype {i + 1} lc rgb '{colour}' lw 2.4 pt {mark} ps 0.6"
           for i, (colour, mark) in enumerate(zip(COLOURS, MARKS))),
