@@ -38,6 +38,11 @@ def die_with_parent():
     _LIBC.prctl(1, signal.SIGKILL)
 
 
+def world():
+    """The words before a command that make it the init of a pid namespace, which dies with it."""
+    return ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"] if os.geteuid() == 0 else []
+
+
 def zip_of(files):
     """A deployment package: {name: bytes or text}."""
     out = io.BytesIO()
@@ -73,9 +78,8 @@ class Supervisor:
         self.close()
 
     def _start(self, arguments):
-        world = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"] if os.geteuid() == 0 else []
         warm = [] if "--warm" in arguments else ["--warm", "none"]
-        command = [*world, program.polyvisor(), "serve", "--listen", f"127.0.0.1:{self.port}",
+        command = [*world(), program.polyvisor(), "serve", "--listen", f"127.0.0.1:{self.port}",
                    "--state", self.folder + "/state", *warm, *arguments]
         with open(self.folder + "/log", "wb") as log:
             self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
@@ -85,7 +89,7 @@ class Supervisor:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise Failed(f"the bench's supervisor does not answer: {self.log()[-600:] or 'it logged nothing'}")
             time.sleep(0.02)
-        self.pid = self._find_pid(bool(world))
+        self.pid = self._find_pid(bool(world()))
         self.pidfd = os.pidfd_open(self.pid)
 
     def _find_pid(self, in_namespace):

@@ -60,11 +60,12 @@ int bench_memory_available(double *ret_kb, struct err *e) MUST_CHECK;
 struct bench_launch_options {
 	const char *runtime, *launch;
 	uint64_t count;
+	bool no_memory;
 };
 
 struct bench_launch {
 	struct bench_samples launch, floor;
-	bool has_memory;              /* not for exec, which keeps no spares to count */
+	bool has_memory; /* not for exec, which has no spares to count, nor if not asked for */
 	double memory_per_isolate_kb; /* below zero where other work on the machine freed more */
 	uint64_t template_kb, template_huge_kb;
 	char version[64];

@@ -307,7 +307,7 @@ static int measure(struct run *run, struct bench_launch *ret, struct err *e)
 	if (r == 0)
 		r = read_version(run, e);
 	if (r == 0)
-		r = is_exec(run) ? 0 : measure_memory(run, e);
+		r = is_exec(run) || run->options->no_memory ? 0 : measure_memory(run, e);
 	if (r == 0)
 		r = measure_launches(run, supervisor.pid, e);
 	bench_supervisor_stop(&supervisor);

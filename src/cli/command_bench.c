@@ -21,6 +21,7 @@ static const struct option_row rows[] = {
 		"runtime", 'r', "RUNTIME", VALUE(runtime), "which language runtime: python, ..."),
 	option_number("count", 'c', "N", VALUE(count), 1, 1000000, "how many launches (1000)"),
 	option_choice("launch", "clone|exec", VALUE(launch), "how isolates are made"),
+	option_flag("no-memory", 0, VALUE(no_memory), "leave out the memory of idle isolates"),
 	option_end,
 };
 
