@@ -83,3 +83,34 @@ def processor_seconds(pid):
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _depth_and_name(pid):
+    """In how many pid namespaces a process is, and its name; (0, "") where it has ended."""
+    depth, name = 0, ""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith("Name:"):
+                    name = line.split()[1]
+                elif line.startswith("NSpid:"):
+                    depth = len(line.split()) - 1
+    except (OSError, IndexError):
+        return 0, ""
+    return depth, name
+
+
+def kinds(supervisor):
+    """The processes below a supervisor, by what they are: runtime templates are in its own pid namespace,
+    function templates in one of their function's, isolates each in one more."""
+    own, _ = _depth_and_name(supervisor)
+    found = {"helper": [], "init": [], "runtime template": [], "function template": [], "isolate": []}
+    for pid in tree(supervisor):
+        depth, name = _depth_and_name(pid)
+        if name == "polyvisor-init":
+            found["init"].append(pid)
+        elif name.startswith(("polyvisor", "pasta", "passt")):
+            found["helper"].append(pid)
+        elif depth >= own:
+            found[["runtime template", "function template", "isolate"][min(depth - own, 2)]].append(pid)
+    return found
