@@ -4,6 +4,7 @@
 #include "supervisor/launch/root.h"
 
 #include "base/fd.h"
+#include "supervisor/launch/root_copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,14 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Shown at the same path where the host has them. Patterns, since versions are part of some names.
- */
-static const char *const root_binds[] = {
-	"/usr",
+#define COPIES_MAX ((size_t)8 << 20) /* of the 16 MB that the root may take */
+
+/* Of /etc, functions get copies of these, where the host has them. Patterns, since versions are part
+ * of some names. */
+static const char *const root_copies[] = {
 	"/etc/ssl",
 	"/etc/ca-certificates",
 	"/etc/alternatives",
@@ -34,11 +37,17 @@ static const char *const root_binds[] = {
 	"/etc/nsswitch.conf",
 	"/etc/protocols",
 	"/etc/services",
-	"/dev/null",
-	"/dev/zero",
-	"/dev/full",
-	"/dev/random",
-	"/dev/urandom",
+};
+
+static const struct {
+	const char *name;
+	unsigned minor; /* of the memory devices, Documentation/admin-guide/devices.txt */
+} root_devices[] = {
+	{ "/dev/null", 3 },
+	{ "/dev/zero", 5 },
+	{ "/dev/full", 7 },
+	{ "/dev/random", 8 },
+	{ "/dev/urandom", 9 },
 };
 
 static const char *const root_directories[] = {
@@ -47,6 +56,7 @@ static const char *const root_directories[] = {
 	"/opt",
 	"/proc",
 	"/run",
+	"/run/polyvisor",
 	"/tmp",
 	"/var",
 	"/var/runtime",
@@ -139,17 +149,58 @@ static int root_bind(
 	return 0;
 }
 
-static int root_bind_pattern(const struct root_spec *spec, const char *pattern, struct err *e)
+/* Copies what matches a pattern into a folder of the root, or, without one, to its own path. */
+static int root_copy_pattern(const struct root_spec *spec, const char *pattern, const char *folder,
+	size_t *room, struct err *e)
 {
+	char name[PATH_MAX], path[PATH_MAX];
 	glob_t found;
 	int r = 0;
 
 	if (glob(pattern, 0, NULL, &found) != 0)
 		return 0;
-	for (size_t i = 0; i < found.gl_pathc && r == 0; i++)
-		r = root_bind(spec, found.gl_pathv[i], found.gl_pathv[i], e);
+	for (size_t i = 0; i < found.gl_pathc && r == 0; i++) {
+		const char *source = found.gl_pathv[i];
+
+		snprintf(name, sizeof(name), "%s%s", folder ? folder : "",
+			folder ? strrchr(source, '/') : source);
+		r = root_path(spec, name, path);
+		if (r == 0)
+			r = root_copy(source, path, room);
+		if (r < 0)
+			err_errno(e, r, "cannot copy %s into the root of functions", source);
+	}
 	globfree(&found);
 	return r;
+}
+
+static int root_copy_all(const struct root_spec *spec, struct err *e)
+{
+	size_t room = COPIES_MAX;
+	char libraries[PATH_MAX];
+	int r;
+
+	snprintf(libraries, sizeof(libraries), "%s/*.so", spec->library);
+	r = root_copy_pattern(spec, libraries, "/run/polyvisor", &room, e);
+	for (size_t i = 0; i < array_size(root_copies) && r == 0; i++)
+		r = root_copy_pattern(spec, root_copies[i], NULL, &room, e);
+	return r;
+}
+
+/* A node of its own needs no mount, but only the host's root may make one. */
+static int root_make_device(
+	const struct root_spec *spec, const char *name, unsigned number, struct err *e)
+{
+	char path[PATH_MAX];
+	int r = root_path(spec, name, path);
+
+	if (r < 0)
+		return err_errno(e, r, "cannot make the device %s", name);
+	if (mknod(path, S_IFCHR | 0666, makedev(1, number)) == 0 && chmod(path, 0666) == 0 &&
+		access(path, R_OK) == 0)
+		return 0;
+	unlink(path);
+	return root_bind(spec, name, name, e);
 }
 
 static int root_write(const struct root_spec *spec, const char *name, const char *text)
@@ -171,7 +222,7 @@ static int root_make_skeleton(const struct root_spec *spec, struct err *e)
 	char path[PATH_MAX];
 	int r = 0;
 
-	if (mount("root", spec->mount_point, "tmpfs", MS_NOSUID, "mode=755,size=1m") < 0)
+	if (mount("root", spec->mount_point, "tmpfs", MS_NOSUID, "mode=755,size=16m") < 0)
 		return err_errno(e, -errno, "cannot mount a root at %s", spec->mount_point);
 	for (size_t i = 0; i < array_size(root_directories) && r == 0; i++) {
 		r = root_path(spec, root_directories[i], path);
@@ -188,26 +239,6 @@ static int root_make_skeleton(const struct root_spec *spec, struct err *e)
 	return r < 0 ? err_errno(e, r, "cannot fill the root at %s", spec->mount_point) : 0;
 }
 
-static int root_bind_runtimes(const struct root_spec *spec, struct err *e)
-{
-	char pattern[PATH_MAX], name[PATH_MAX];
-	glob_t found;
-	int r = 0;
-
-	snprintf(pattern, sizeof(pattern), "%s/*/manifest.json", spec->runtimes);
-	if (glob(pattern, 0, NULL, &found) != 0)
-		return err_set(e, -ENOENT, "no runtime is in %s", spec->runtimes);
-	for (size_t i = 0; i < found.gl_pathc && r == 0; i++) {
-		char *directory = found.gl_pathv[i];
-
-		*strrchr(directory, '/') = '\0';
-		snprintf(name, sizeof(name), "/var/runtime%s", strrchr(directory, '/'));
-		r = root_bind(spec, directory, name, e);
-	}
-	globfree(&found);
-	return r < 0 ? r : root_bind(spec, spec->library, "/var/runtime/lib", e);
-}
-
 int root_prepare(const struct root_spec *spec, struct err *e)
 {
 	int r;
@@ -215,12 +246,16 @@ int root_prepare(const struct root_spec *spec, struct err *e)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(e, -errno, "cannot make the mounts private");
 	r = root_make_skeleton(spec, e);
-	for (size_t i = 0; i < array_size(root_binds) && r == 0; i++)
-		r = root_bind_pattern(spec, root_binds[i], e);
+	if (r == 0)
+		r = root_copy_all(spec, e);
+	for (size_t i = 0; i < array_size(root_devices) && r == 0; i++)
+		r = root_make_device(spec, root_devices[i].name, root_devices[i].minor, e);
+	if (r == 0)
+		r = root_bind(spec, "/usr", "/usr", e);
 	for (size_t i = 0; i < ROOT_EXTRA_MAX && spec->extra[i] && r == 0; i++)
 		r = root_bind(spec, spec->extra[i], spec->extra[i], e);
 	if (r == 0)
-		r = root_bind_runtimes(spec, e);
+		r = root_bind(spec, spec->runtimes, "/var/runtime", e);
 	return r;
 }
 
@@ -250,8 +285,9 @@ int root_enter(const struct root_spec *spec, const char *code, const char *resol
 		r = root_mount_proc(spec, e);
 	if (r < 0)
 		return r;
-	if (mount(NULL, spec->mount_point, NULL,
-		    MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+	/* With devices: it has some of its own, and nobody can make more. */
+	if (mount(NULL, spec->mount_point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID,
+		    NULL) < 0)
 		return err_errno(e, -errno, "cannot make the root of a function read-only");
 	if (chdir(spec->mount_point) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 		umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)

@@ -5,12 +5,14 @@
  * only. A runtime template is started in the same layout, without the code, so that every path it
  * has remembered is right in its clones as well:
  *
- *     /usr /etc (chosen files) /bin /lib ...   the host's, read-only
- *     /dev                                     null zero full random urandom; fd, shm -> /tmp
- *     /proc                                    of the pid namespace that owns the mount
- *     /var/runtime/<language>, /var/runtime/lib  the adapters and libpolyvisor.so, read-only
- *     /var/task                                the tenant's code, read-only
- *     /tmp                                     empty; every isolate mounts its own over it
+ *     /usr                     the host's, read-only; /bin, /lib ... are links into it
+ *     /etc                     copies of chosen files
+ *     /dev                     null zero full random urandom; fd, shm -> /tmp
+ *     /proc                    of the pid namespace that owns the mount
+ *     /var/runtime/<language>  the adapters, read-only
+ *     /run/polyvisor           a copy of libpolyvisor.so
+ *     /var/task                the tenant's code, read-only
+ *     /tmp                     empty; every isolate mounts its own over it
  */
 #pragma once
 

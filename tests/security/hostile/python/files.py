@@ -34,7 +34,7 @@ def adapter_write():
 
 @attack("change libpolyvisor.so, which all functions share", "EROFS|EACCES")
 def library_write():
-    open_file("/var/runtime/lib/libpolyvisor.so", os.O_WRONLY)
+    open_file("/run/polyvisor/libpolyvisor.so", os.O_WRONLY)
 
 
 @attack("change /etc/hosts", "EROFS|EACCES")
