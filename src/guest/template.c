@@ -11,6 +11,7 @@
 #include "wire/settings.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 
 #define TEMPLATE_SETTLE (2 * USEC_PER_SEC)
 #define TEMPLATE_PARK (5 * USEC_PER_SEC)
+#define GATHER_CLONES 8   /* a function's memory is gathered when it has been cloned so often */
+#define GATHER_IDLE_MS 20 /* and nobody has asked for a clone for so long */
 
 static void template_note(void *data, const char *sentence)
 {
@@ -220,10 +223,27 @@ static int template_become_clone(struct envelope *envelope)
 	return r;
 }
 
+/*
+ * Waits for a request. A function template that is cloned often uses a pause to make its memory
+ * cheaper to clone; doing it for each would cost the memory that it shares with its runtime template.
+ */
+static int template_wait(struct pv_handle *handle, struct clone_template *t, unsigned clones)
+{
+	struct pollfd readable = { .fd = handle->fd, .events = POLLIN };
+
+	if (handle->stage != STAGE_FUNCTION || clones != GATHER_CLONES)
+		return 0;
+	if (poll(&readable, 1, GATHER_IDLE_MS) != 0)
+		return 0;
+	clone_gather(t);
+	return 1;
+}
+
 /* Returns 0 in clones, where *t is gone, and a fault in the template when it is not wanted. */
 static int template_serve(struct pv_handle *handle, struct clone_template **t)
 {
 	struct role *role = template_role(handle);
+	unsigned clones = 0;
 	int r;
 
 	for (;;) {
@@ -233,6 +253,7 @@ static int template_serve(struct pv_handle *handle, struct clone_template **t)
 		envelope.pid_namespace = envelope.mount_namespace = envelope.socket = -1;
 		envelope.console = envelope.tmp = envelope.cgroup = -1;
 		envelope.system_calls = envelope.network = -1;
+		clones += (unsigned)template_wait(handle, *t, clones);
 		r = fd_receive(handle->fd, role->data, WIRE_CONTROL_MAX, 0, &message);
 		if (r == 0 && message.size == 0)
 			r = -ESHUTDOWN;
@@ -248,6 +269,7 @@ static int template_serve(struct pv_handle *handle, struct clone_template **t)
 		explicit_bzero(role->data, (size_t)message.size);
 		if (r < 0)
 			handle_refuse(handle, envelope.sequence);
+		clones += clones < GATHER_CLONES;
 	}
 }
 
@@ -268,6 +290,8 @@ static int template_by_clone(struct pv_handle *handle)
 		handle_refuse(handle, 0);
 		return r;
 	}
+	if (handle->stage == STAGE_BOOTING)
+		clone_gather(t);
 	r = template_send_ready(handle, t);
 	if (r == 0)
 		r = template_serve(handle, &t);

@@ -60,6 +60,12 @@ int clone_park(
 /* How many threads are parked, the caller not counted. */
 size_t clone_thread_count(const struct clone_template *t);
 
+/*
+ * Gathers the template's memory in large pages where the kernel can (Linux 6.1), so that forks copy
+ * fewer page-table entries. Takes some milliseconds, and up to 2 MB for each 256 KB in use.
+ */
+void clone_gather(struct clone_template *t);
+
 struct clone_request {
 	uint64_t flags;  /* CLONE_PARENT, CLONE_NEWPID ...; nothing that shares memory */
 	int exit_signal; /* 0 with CLONE_PARENT: the caller's own */

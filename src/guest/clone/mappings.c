@@ -43,6 +43,7 @@ static bool mapping_parse(char *line, struct mapping *ret, const char **ret_name
 		.size = end - start,
 		.readable = at[1] == 'r',
 		.writable = at[2] == 'w',
+		.executable = at[3] == 'x',
 		.shared = at[4] == 's',
 		.name = "",
 	};
@@ -54,6 +55,7 @@ static bool mapping_parse(char *line, struct mapping *ret, const char **ret_name
 	ret->inode = strtoul(at, &at, 10);
 	*ret_name = at + strspn(at, " ");
 	ret->is_kernels = strncmp(*ret_name, "[v", 2) == 0;
+	ret->is_stack = strncmp(*ret_name, "[stack", 6) == 0;
 	return true;
 }
 

@@ -8,8 +8,9 @@
 struct mapping {
 	char *start;
 	size_t size;
-	bool readable, writable, shared;
+	bool readable, writable, executable, shared;
 	bool is_kernels; /* vvar, vdso, vsyscall: not ours to touch */
+	bool is_stack;   /* of the first thread: it grows downwards */
 	bool is_image;   /* data of a program or library, its zero-initialised part included */
 	uint64_t offset; /* in the file */
 	dev_t device;

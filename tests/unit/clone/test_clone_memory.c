@@ -16,6 +16,10 @@
 
 #define MB ((size_t)1 << 20)
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 static char *memory;
 
 static char *map(size_t size, int protection, int flags, int fd)
@@ -111,6 +115,68 @@ static void test_large_shared_memory_is_refused(void)
 {
 	memory = map_shared(MB);
 	expect_park_refused("1024 KB");
+}
+
+/* A window of 2 MB with a gap in it, of which a third is in use. */
+static char *gathered_window(void)
+{
+	char *area = map_private(6 * MB);
+	char *window = (char *)(((uintptr_t)area + 2 * MB - 1) & ~(uintptr_t)(2 * MB - 1));
+
+	for (size_t i = 0; i < 640 * 1024; i += 4096)
+		window[i] = (char)(i >> 12);
+	CHECK(munmap(window + MB, 64 * 1024) == 0);
+	window[2 * MB - 1] = 'z';
+	return window;
+}
+
+static void expect_gathered(void)
+{
+	for (size_t i = 0; i < 640 * 1024; i += 4096)
+		CHECK(memory[i] == (char)(i >> 12), "at %zu", i);
+	CHECK(memory[2 * MB - 1] == 'z');
+}
+
+static void test_gathered_memory(void)
+{
+	size_t before = memory_kb("AnonHugePages:");
+	struct clone_template *t;
+	bool kernel_can;
+	pid_t pid;
+
+	memory = gathered_window();
+	kernel_can = madvise(memory, 0, MADV_COLLAPSE) == 0; /* Linux 6.1 */
+	t = template_park();
+	clone_gather(t);
+	if (kernel_can)
+		CHECK(memory_kb("AnonHugePages:") >= before + 2048);
+	pid = template_clone(t);
+	if (pid == 0) {
+		expect_gathered();
+		memory[4096] = 'c';
+		clone_done();
+	}
+	clone_expect_done(pid);
+	clone_release(t);
+	expect_gathered();
+	/* malloc goes on above what was gathered of its heap. */
+	for (int i = 0; i < 100; i++)
+		CHECK(memset(malloc(100 * 1024), i, 100 * 1024));
+}
+
+/* A window with memory in it that is not like the rest stays as it is. */
+static void test_mixed_memory_is_not_gathered(void)
+{
+	struct clone_template *t;
+
+	memory = gathered_window();
+	CHECK(mprotect(memory + 256 * 1024, 4096, PROT_READ) == 0);
+	t = template_park();
+	clone_gather(t);
+	CHECK(mmap(memory + MB, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		      -1, 0) == memory + MB);
+	clone_release(t);
+	expect_gathered();
 }
 
 /* What Python's multiprocessing.Lock is made of. */
@@ -510,6 +576,8 @@ int main(void)
 		{ "shared memory with a descriptor is refused",
 			test_shared_memory_with_descriptor_is_refused },
 		{ "large shared memory is refused", test_large_shared_memory_is_refused },
+		{ "gathered memory", test_gathered_memory },
+		{ "mixed memory is not gathered", test_mixed_memory_is_not_gathered },
 		{ "anonymous semaphore", test_anonymous_semaphore },
 		{ "unlinked semaphore", test_unlinked_semaphore },
 		{ "mutexes in data", test_mutexes_in_data },
