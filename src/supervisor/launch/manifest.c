@@ -56,7 +56,7 @@ static const char *placeholder_value(
 	if (size == 11 && !memcmp(name, "interpreter", size))
 		return m->interpreter;
 	if (size == 7 && !memcmp(name, "library", size))
-		return "/run/polyvisor";
+		return "/var/lib/polyvisor";
 	if (size == 7 && !memcmp(name, "runtime", size))
 		snprintf(scratch, PATH_MAX, "/var/runtime/%s", m->name);
 	else if (size == 5 && !memcmp(name, "major", size))
@@ -316,7 +316,7 @@ static int request_add_environment(struct spawn_request *request, const char *pa
 int manifest_fill_request(const struct manifest *m, const char *role, struct spawn_request *request)
 {
 	static const char *const own[] = { "POLYVISOR_FD=3", "LAMBDA_RUNTIME_DIR=/var/runtime",
-		"LD_LIBRARY_PATH=/run/polyvisor", "PATH=/usr/local/bin:/usr/bin:/bin",
+		"LD_LIBRARY_PATH=/var/lib/polyvisor", "PATH=/usr/local/bin:/usr/bin:/bin",
 		"HOME=/tmp" };
 	char role_pair[64];
 	int r = 0;

@@ -56,9 +56,10 @@ static const char *const root_directories[] = {
 	"/opt",
 	"/proc",
 	"/run",
-	"/run/polyvisor",
 	"/tmp",
 	"/var",
+	"/var/lib",
+	"/var/lib/polyvisor",
 	"/var/runtime",
 	"/var/task",
 };
@@ -181,7 +182,7 @@ static int root_copy_all(const struct root_spec *spec, struct err *e)
 	int r;
 
 	snprintf(libraries, sizeof(libraries), "%s/*.so", spec->library);
-	r = root_copy_pattern(spec, libraries, "/run/polyvisor", &room, e);
+	r = root_copy_pattern(spec, libraries, "/var/lib/polyvisor", &room, e);
 	for (size_t i = 0; i < array_size(root_copies) && r == 0; i++)
 		r = root_copy_pattern(spec, root_copies[i], NULL, &room, e);
 	return r;
@@ -217,6 +218,17 @@ static int root_write(const struct root_spec *spec, const char *name, const char
 	return fd_write_all(fd, text, strlen(text));
 }
 
+/* Apart from the rest, so that this is the one place where a device node is one. */
+static int root_mount_devices(const struct root_spec *spec)
+{
+	char path[PATH_MAX];
+	int r = root_path(spec, "/dev", path);
+
+	if (r == 0 && mount("dev", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k") < 0)
+		r = -errno;
+	return r;
+}
+
 static int root_make_skeleton(const struct root_spec *spec, struct err *e)
 {
 	char path[PATH_MAX];
@@ -229,6 +241,8 @@ static int root_make_skeleton(const struct root_spec *spec, struct err *e)
 		if (r == 0 && mkdir(path, 0755) < 0)
 			r = -errno;
 	}
+	if (r == 0)
+		r = root_mount_devices(spec);
 	for (size_t i = 0; i < array_size(root_links) && r == 0; i++) {
 		r = root_path(spec, root_links[i].name, path);
 		if (r == 0 && symlink(root_links[i].target, path) < 0)
@@ -237,6 +251,20 @@ static int root_make_skeleton(const struct root_spec *spec, struct err *e)
 	for (size_t i = 0; i < array_size(root_files) && r == 0; i++)
 		r = root_write(spec, root_files[i].name, root_files[i].text);
 	return r < 0 ? err_errno(e, r, "cannot fill the root at %s", spec->mount_point) : 0;
+}
+
+static int root_make_devices(const struct root_spec *spec, struct err *e)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };
+	char path[PATH_MAX];
+	int r = root_path(spec, "/dev", path);
+
+	for (size_t i = 0; i < array_size(root_devices) && r == 0; i++)
+		r = root_make_device(spec, root_devices[i].name, root_devices[i].minor, e);
+	if (r == 0 &&
+		syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attributes, sizeof(attributes)) < 0)
+		r = err_errno(e, -errno, "cannot make /dev read-only (Linux 5.12 is needed)");
+	return r;
 }
 
 int root_prepare(const struct root_spec *spec, struct err *e)
@@ -248,8 +276,8 @@ int root_prepare(const struct root_spec *spec, struct err *e)
 	r = root_make_skeleton(spec, e);
 	if (r == 0)
 		r = root_copy_all(spec, e);
-	for (size_t i = 0; i < array_size(root_devices) && r == 0; i++)
-		r = root_make_device(spec, root_devices[i].name, root_devices[i].minor, e);
+	if (r == 0)
+		r = root_make_devices(spec, e);
 	if (r == 0)
 		r = root_bind(spec, "/usr", "/usr", e);
 	for (size_t i = 0; i < ROOT_EXTRA_MAX && spec->extra[i] && r == 0; i++)
@@ -285,9 +313,8 @@ int root_enter(const struct root_spec *spec, const char *code, const char *resol
 		r = root_mount_proc(spec, e);
 	if (r < 0)
 		return r;
-	/* With devices: it has some of its own, and nobody can make more. */
-	if (mount(NULL, spec->mount_point, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID,
-		    NULL) < 0)
+	if (mount(NULL, spec->mount_point, NULL,
+		    MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
 		return err_errno(e, -errno, "cannot make the root of a function read-only");
 	if (chdir(spec->mount_point) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 		umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)

@@ -10,7 +10,7 @@
  *     /dev                     null zero full random urandom; fd, shm -> /tmp
  *     /proc                    of the pid namespace that owns the mount
  *     /var/runtime/<language>  the adapters, read-only
- *     /run/polyvisor           a copy of libpolyvisor.so
+ *     /var/lib/polyvisor        a copy of libpolyvisor.so
  *     /var/task                the tenant's code, read-only
  *     /tmp                     empty; every isolate mounts its own over it
  */

@@ -34,7 +34,7 @@ def adapter_write():
 
 @attack("change libpolyvisor.so, which all functions share", "EROFS|EACCES")
 def library_write():
-    open_file("/run/polyvisor/libpolyvisor.so", os.O_WRONLY)
+    open_file("/var/lib/polyvisor/libpolyvisor.so", os.O_WRONLY)
 
 
 @attack("change /etc/hosts", "EROFS|EACCES")
@@ -210,7 +210,7 @@ def unsafe_mounts():
     found = []
     for words in map(str.split, open("/proc/self/mountinfo")):
         options = words[5].split(",")
-        device = words[4].startswith("/dev/")
+        device = (words[4] + "/").startswith("/dev/")
         if "nosuid" not in options or "nodev" not in options and not device:
             found.append(words[4])
     return ", ".join(found) or "none"
