@@ -32,10 +32,17 @@ test-long: test-packages
 	BUILD=$(BUILD) tools/run-fuzz
 	BUILD=$(BUILD) tools/run-tests long
 
+# Measures everything beside its floor and its rivals, in 20 minutes at most, and writes docs/performance.md.
+bench: packages
+	tools/install-packages bench
+	$(MAKE) all
+	-timeout 300 $(BUILD)/polyvisor bench peers --prepare --report $(BUILD)/bench-report/prepare
+	timeout 1260 $(BUILD)/polyvisor bench all --report $(BUILD)/bench-report --write docs
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-undefined $(BUILD)-address-undefined $(BUILD)-fuzz
 
-.PHONY: all packages test-packages run test test-long install clean
+.PHONY: all packages test-packages run test test-long bench install clean

@@ -76,7 +76,7 @@ class Report:
     def __init__(self, directory):
         self.directory = os.path.abspath(directory)
         os.makedirs(self.directory, exist_ok=True)
-        self.data = {"machine": machine.machine(), "results": {}, "files": []}
+        self.data = {"machine": machine.machine(), "results": {}, "files": [], "plots": []}
 
     def add(self, name, result):
         self.data["results"][name] = result
@@ -103,6 +103,7 @@ class Report:
         done = subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, capture_output=True, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"gnuplot did not draw {name}: {done.stderr.strip()[-300:]}")
+        self.data["plots"].append({"file": name + ".svg", "title": title})
 
     def write(self):
         with open(self._file("report.json"), "w") as file:
