@@ -4,7 +4,7 @@
  */
 #include "base/macros.h"
 #include "cli/cli.h"
-#include "supervisor/host/features.h"
+#include "supervisor/doctor.h"
 #include "supervisor/store/unpack.h"
 #include "supervisor/supervisor.h"
 

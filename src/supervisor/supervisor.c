@@ -258,6 +258,18 @@ static int daemon_check_features(struct daemon *d, struct err *e)
 	return 0;
 }
 
+/* What there is of control groups is known once they were tried; they describe the rest themselves. */
+static int daemon_start_cgroups(struct daemon *d, struct err *e)
+{
+	int r = cgroups_new(d->s.options.cgroups, &d->s.cgroups, e);
+
+	if (r < 0 || !d->s.options.strict || cgroups_version(d->s.cgroups) != CGROUP_NONE)
+		return r;
+	return err_set(e, -ENOTSUP,
+		"strict isolation needs control groups, without which memory files escape the "
+		"limits of memory; see `polyvisor doctor`");
+}
+
 static int daemon_become_rootless(struct daemon *d, struct err *e)
 {
 	if (geteuid() == 0)
@@ -303,7 +315,7 @@ static int daemon_start(struct daemon *d, struct err *e)
 	if (r == 0)
 		r = system_calls_compile(&s->system_calls, e);
 	if (r == 0)
-		r = cgroups_new(s->options.cgroups, &s->cgroups, e);
+		r = daemon_start_cgroups(d, e);
 	if (r < 0)
 		return r;
 	runtimes_extend_root(s->runtimes, &d->root);

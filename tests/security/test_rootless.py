@@ -95,3 +95,17 @@ def test_doctor(polyvisor):
     assert rows["root"]["state"] == "present"
     plain = subprocess.run([polyvisor, "doctor"], capture_output=True, text=True).stdout
     assert all(name in plain for name in rows)
+
+
+def test_doctor_says_of_control_groups_what_a_supervisor_says(polyvisor, daemon):
+    told = json.loads(subprocess.run([polyvisor, "doctor", "--json"], capture_output=True, check=True).stdout)
+    row = next(row for row in told if row["name"] == "cgroup")
+    assert row["without"] in daemon.log(), row
+    assert (row["state"] == "absent") == row["without"].startswith("No control groups")
+
+
+def test_strict_refuses_without_control_groups(polyvisor, tmp_path):
+    done = subprocess.run(["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", polyvisor, "serve", "--isolation",
+                           "strict", "--cgroups", "none", "--listen", f"127.0.0.1:{conftest.free_port()}", "--state",
+                           tmp_path / "state"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "strict isolation needs control groups" in done.stderr, done.stderr

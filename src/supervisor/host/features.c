@@ -174,26 +174,6 @@ static enum feature_state probe_pid_max(char *detail, size_t size)
 	return present_if(child_can(try_pid_max));
 }
 
-static bool directory_is_writable(const char *path)
-{
-	return access(path, W_OK) == 0;
-}
-
-static enum feature_state probe_cgroup(char *detail, size_t size)
-{
-	_cleanup_free_ char *controllers = NULL;
-	const char *v2 = "/sys/fs/cgroup/cgroup.controllers";
-
-	if (fd_read_file(v2, 4096, &controllers, NULL) == 0 && strstr(controllers, "memory")) {
-		snprintf(detail, size, "version 2");
-		return directory_is_writable("/sys/fs/cgroup") ? FEATURE_PRESENT : FEATURE_PARTIAL;
-	}
-	if (!directory_is_writable("/sys/fs/cgroup/memory"))
-		return FEATURE_ABSENT;
-	snprintf(detail, size, "version 1: one hard limit per function, isolates are watched");
-	return FEATURE_PARTIAL;
-}
-
 static enum feature_state probe_huge_pages(char *detail, size_t size)
 {
 	_cleanup_free_ char *text = NULL;
@@ -256,10 +236,6 @@ static const struct feature features[] = {
 	{ "pid-max", "each isolate has a limit of tasks of its own",
 		"a fork bomb is bounded by the function's limit only (Linux 6.14)", FEATURE_STRICT,
 		probe_pid_max },
-	{ "cgroup", "memory, processor share and tasks are limited by the kernel",
-		"memory is bounded by a watch and by resource limits only, which memory files "
-		"escape",
-		FEATURE_STRICT, probe_cgroup },
 	{ "root", "every function has a user id of its own",
 		"all functions are the supervisor's user, apart by namespaces only", FEATURE_STRICT,
 		probe_root },

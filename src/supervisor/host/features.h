@@ -1,7 +1,7 @@
 /*
  * features.h - what the kernel and the machine can do, what each gives and what its absence weakens.
  *
- * One table; `polyvisor doctor` prints it, `serve` says once what is missing, and `--isolation strict`
+ * One table, without control groups, which describe themselves; `polyvisor doctor` prints it, `serve` says once what is missing, and `--isolation strict`
  * refuses to start without what strict isolation rests on.
  */
 #pragma once
@@ -32,6 +32,3 @@ struct feature {
 
 /* The table and its length. Probes fork and make namespaces: before the supervisor has threads. */
 const struct feature *features_table(size_t *ret_count);
-
-/* `polyvisor doctor [--json]`: 0 when everything required is there, else 1. argv[0] is "doctor". */
-int doctor_main(int argc, char **argv);
