@@ -5,20 +5,15 @@
 
 #include "base/buffer.h"
 #include "base/fd.h"
+#include "supervisor/launch/version.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MANIFEST_MAX (256 * 1024)
-#define VERSION_PATIENCE_MS 20000 /* a cold JVM on a busy machine has taken seconds */
 
 static char **strings_free(char **strings)
 {
@@ -174,70 +169,16 @@ static void manifest_find_interpreter(struct manifest *m)
 		"no interpreter of %s is installed; install its package", m->title);
 }
 
-/* Runs argv and returns what it wrote first, at most one line. */
-static int read_first_line(char **argv, char *line, size_t size)
-{
-	extern char **environ;
-	_cleanup_close_ int output = -1, input = -1;
-	posix_spawn_file_actions_t actions;
-	struct pollfd readable;
-	int pair[2], status, r;
-	ssize_t n = 0;
-	pid_t pid;
-
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return -errno;
-	output = pair[0];
-	input = pair[1];
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, input, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, input, STDERR_FILENO);
-	r = -posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (r < 0)
-		return r;
-	input = fd_close(input);
-	readable = (struct pollfd){ .fd = output, .events = POLLIN };
-	if (poll(&readable, 1, VERSION_PATIENCE_MS) == 1)
-		n = read(output, line, size - 1);
-	output = fd_close(output);
-	/* Not reaped yet, so the number is still its own. */
-	if (n <= 0 && pid > 1)
-		kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	line[max_of(n, (ssize_t)0)] = '\0';
-	line[strcspn(line, "\r\n")] = '\0';
-	return *line ? 0 : -ENODATA;
-}
-
-/* The first run of digits and dots in a line, as in `openjdk version "17.0.15"`. */
-static char *version_in(const char *line)
-{
-	line += strcspn(line, "0123456789");
-	return *line ? strndup(line, strspn(line, "0123456789.")) : NULL;
-}
-
-static bool version_is_older(const char *version, const char *minimum)
-{
-	unsigned major = 0, minor = 0, least_major = 0, least_minor = 0;
-
-	sscanf(version, "%u.%u", &major, &minor);
-	sscanf(minimum, "%u.%u", &least_major, &least_minor);
-	return major < least_major || (major == least_major && minor < least_minor);
-}
-
 static int manifest_find_version(struct manifest *m, struct err *e)
 {
 	const char *minimum = json_string_value(json_object_get(m->document, "version_minimum"));
-	char **argv = NULL, line[256];
+	char **argv = NULL;
 	int r = manifest_strings(m, "version_command", true, &argv, e);
 
 	if (r < 0)
 		return r;
-	r = argv[0] ? read_first_line(argv, line, sizeof(line)) : -EINVAL;
+	m->version = argv[0] ? version_ask(argv) : NULL;
 	strings_free(argv);
-	if (r == 0)
-		m->version = version_in(line);
 	if (!m->version)
 		snprintf(m->problem, sizeof(m->problem), "%s does not tell its version",
 			m->interpreter);
