@@ -163,7 +163,7 @@ class Supervisor:
         """(reply, headers) of an invocation; Failed, with the reason, when the function failed."""
         status, reply, headers = self.request("POST", f"{FUNCTIONS}/{name}/invocations", body)
         if status != 200 or "X-Amz-Function-Error" in headers:
-            raise Failed(f"function {name} failed: {status} {reply[:300]!r}")
+            raise Failed(f"function {name} failed: {status} {reply[:300]!r}; the supervisor's last words: {self.log()[-300:]}")
         return reply, headers
 
     def stats(self):
