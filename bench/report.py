@@ -19,8 +19,8 @@ CDF_POINTS = 400
 
 
 def _quoted(text):
-    """Text for gnuplot between double quotes; nothing in it means anything to gnuplot."""
-    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+    """Text for gnuplot in single quotes, in which only these mean something: in double ones it runs commands."""
+    return "'" + str(text).replace("'", "''").replace("\n", " ") + "'"
 
 
 def _cdf(values):
@@ -53,7 +53,7 @@ def _bars(series):
     """Groups of bars: a group for each word, in the order of first mention, a colour for each series."""
     words = list(dict.fromkeys(word for _, points in series for word, _ in points))
     by_word = [{word: value for word, value in points} for _, points in series]
-    rows = [[_quoted(word), *(values.get(word, "NaN") for values in by_word)] for word in words]
+    rows = [['"' + str(word).replace('"', "") + '"', *(values.get(word, "NaN") for values in by_word)] for word in words]
     plots = [f"$bars using {i + 2}:xtic(1) title {_quoted(label)} lt {i + 1}" for i, (label, _) in enumerate(series)]
     turn = ["set xtics rotate by -25"] if sum(map(lambda word: len(str(word)), words)) > 80 else []
     return [*_block("bars", rows), "set style data histograms", "set style histogram clustered gap 1",
