@@ -22,12 +22,14 @@ MINUTES = 20
 ENDING_SECONDS = 20  # of a bench that is told to end
 LEAST_SECONDS = 45
 
+SHORT_FUNCTIONS = "python-hello,python-dynamic-html,javascript-hello,javascript-dynamic-html,java-hello,java-json"
+
 # bench: (its words, with --quick for all, seconds at most)
 STEPS = {
     "launches": ([], ["--quick"], 240),
     "throughput": (["--rounds", "2"], ["--quick"], 240),
     "density": ([], ["--quick"], 420),
-    "efficiency": (["--quick"], ["--quick"], 240),
+    "efficiency": (["--functions", SHORT_FUNCTIONS, "--systems", "polyvisor,process", "--seconds", "4"], ["--quick"], 330),
     "replay": (["--minutes", "60", "--systems", "polyvisor,process"], ["--quick"], 300),
     "peers": (["--quick"], ["--quick"], 120),
 }

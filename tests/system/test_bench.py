@@ -185,6 +185,14 @@ def test_verdict_of_a_replay():
     assert verdict_of({"replay": {"result": {"against_process": against}}}, "trace:") == ["met", "missed", "missed"]
 
 
+def test_verdict_of_efficiency():
+    def ratio(language, value, **more):
+        return {"mode": "steady", "system": "process", "language": language, "ratio": value, "functions": 2, "completed_nothing": 0, **more}
+
+    ratios = [ratio("java", 170.0), ratio("javascript", 26.9), ratio("python", None, completed_nothing=1), ratio("java", 1.0, system="server")]
+    assert verdict_of({"efficiency": {"result": {"ratios": ratios}}}, "ops/s/GB") == ["met", "missed", "not measured: there is no ratio"]
+
+
 def test_what_was_not_measured_is_said():
     rows = verdicts.rows_of({name: {"failed": f"because of {name}"} for name in verdicts.ROWS})
     assert {row["verdict"] for row in rows} == {f"not measured: because of {name}" for name in verdicts.ROWS}
