@@ -161,7 +161,7 @@ def shared_daemon(polyvisor, tmp_path_factory):
     """One supervisor for all tests that do not harm it."""
     daemon = Daemon(tmp_path_factory.mktemp("shared") / "state").start()
     yield daemon
-    daemon.stop()
+    assert daemon.stop() == 0, daemon.log()[-4000:]
 
 
 @pytest.fixture
@@ -183,5 +183,5 @@ def own_daemon(polyvisor, tmp_path):
         return made[-1].start()
 
     yield make
-    for each in made:
-        each.kill()
+    codes = [each.stop() for each in made if each.process and each.process.poll() is None]
+    assert not any(codes), "\n".join(each.log()[-2000:] for each in made)

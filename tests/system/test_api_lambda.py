@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -148,6 +149,20 @@ def test_code_is_updated(daemon):
         c.update_function_code(FunctionName="coded", ZipFile=archive(), RevisionId="old")
     assert code_of(error) == "PreconditionFailedException"
     assert payload(c.invoke(FunctionName="coded")) == 2
+
+
+def test_functions_that_go_while_they_are_made(own_daemon):
+    """Each is deleted while its control group is being made; the supervisor ends well afterwards."""
+    daemon = own_daemon()
+    c = client(daemon)
+    for i in range(20):
+        create(daemon, "short-lived")
+        with ThreadPoolExecutor(1) as pool:
+            reply = pool.submit(daemon.invoke, "short-lived", timeout=60)
+            time.sleep(i / 2000)
+            c.delete_function(FunctionName="short-lived")
+            assert reply.result().status_code in (200, 404)
+    assert daemon.stop() == 0, daemon.log()[-2000:]
 
 
 def test_unused_code_is_removed(own_daemon):

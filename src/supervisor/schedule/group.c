@@ -279,7 +279,7 @@ static void group_done(struct job *job)
 	if (group->task == TASK_REMOVE) {
 		group_removed(group);
 	} else if (!group->owner) {
-		group_remove(group);
+		group_submit(group, TASK_REMOVE);
 	} else if (group->task == TASK_MAKE) {
 		group_set_state(group, group->result < 0 ? GROUP_BROKEN : GROUP_READY);
 		deployment_group_ready(group->owner, group->result);
