@@ -69,14 +69,15 @@ def _pidfds(pids):
 
 
 class Instance:
-    """One running process of a peer, with all that it started; they end with the bench, or at stop()."""
+    """One running process of a peer, with all that it started; they end with the bench, or at stop().
+    It runs in the folder of its program, as a project's does: Bun takes 6 MB more when started elsewhere."""
 
-    def __init__(self, command, port, environment={}, before=None):
+    def __init__(self, command, port, environment={}, before=None, folder=None):
         self.port = port
         self.output = tempfile.TemporaryFile()
         self.started = time.perf_counter()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
-                                        env={**os.environ, **environment},
+                                        env={**os.environ, **environment}, cwd=folder,
                                         preexec_fn=before or supervisor.die_with_parent)
 
     def alive(self):
@@ -148,7 +149,7 @@ class ProcessPeer:
     def begin(self, workers=1):
         port = supervisor.free_port()
         environment = {key: value.format(port=port, workers=workers) for key, value in self.environment.items()}
-        instance = Instance(self.command(port, workers, self.folder.name), port, environment)
+        instance = Instance(self.command(port, workers, self.folder.name), port, environment, folder=programs())
         self.running.append(instance)
         return instance
 
@@ -191,6 +192,9 @@ class ProcessPeer:
                 with connected(instance.port, instance) as client:
                     ask(client)
         time.sleep(SETTLE_SECONDS)
+        for instance in self.running:
+            if not instance.alive():
+                raise Failed(f"an idle instance ended: {instance.log()}")
         return memory.pss_kb({pid for instance in self.running for pid in instance.pids()})
 
 

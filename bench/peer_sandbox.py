@@ -85,7 +85,7 @@ class SandboxPeer(peer_process.ProcessPeer):
         bundle = os.path.join(self.folder.name, name)
         make_bundle(bundle, port)
         words = [*self.command(port, workers, self.folder.name), "run", "--bundle", bundle, name]
-        instance = peer_process.Instance(words, port, before=leave_hybrid_cgroups)
+        instance = peer_process.Instance(words, port, before=leave_hybrid_cgroups, folder=peer_process.programs())
         instance.name = name
         self.running.append(instance)
         return instance
