@@ -385,7 +385,7 @@ static void test_setuid_meanwhile(void)
 
 	event = eventfd(0, EFD_CLOEXEC);
 	waiter = thread_start(event_await, &waiter);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 25; i++)
 		check_in_clone_and_template(expect_setuid);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	thread_join_expect(setter, NULL);
