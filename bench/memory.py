@@ -62,17 +62,21 @@ def _parents():
     return parents
 
 
-def tree(pid):
-    """All processes below a process, without itself."""
+def trees(pids):
+    """All processes below some, without themselves."""
     children = {}
     for child, parent in _parents().items():
         children.setdefault(parent, []).append(child)
-    found, ahead = [], [pid]
+    found, ahead = [], list(pids)
     while ahead:
         below = children.get(ahead.pop(), [])
         found += below
         ahead += below
     return found
+
+
+def tree(pid):
+    return trees([pid])
 
 
 def processor_seconds(pid):

@@ -4,6 +4,7 @@ A function is anything with the members of suite.Function: name, language, runti
 check, memory_mb, timeout_s, needs_server.
 """
 
+import collections
 import dataclasses
 import socket
 
@@ -51,6 +52,31 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+
+class Connections:
+    """Kept connections to one port, for any thread. The last one used is used first, so that there are few."""
+
+    def __init__(self, port):
+        self.port = port
+        self.idle = collections.deque()
+
+    def post(self, path, body):
+        try:
+            connection = self.idle.pop()
+        except IndexError:
+            connection = Connection(self.port)
+        try:
+            reply = connection.post(path, body)
+        except BaseException:
+            connection.close()
+            raise
+        self.idle.append(connection)
+        return reply
+
+    def close(self):
+        while self.idle:
+            self.idle.pop().close()
 
 
 def header(head, name):
@@ -111,7 +137,8 @@ class System:
         return 0
 
     def processes(self):
-        return [pid for root in self.roots() for pid in [root, *memory.tree(root)]]
+        roots = self.roots()
+        return roots + memory.trees(roots)
 
     def memory_kb(self):
         return memory.pss_kb(self.processes())

@@ -92,12 +92,11 @@ class Container(System):
     def call(self, function, event):
         instance, is_new = self.pool.acquire(function)
         try:
-            reply = instance.post(event)
+            reply = instance.post(event, "start" if is_new else "warm")
         except BaseException:
             self.pool.discard(instance)
             raise
         self.pool.release(instance)
-        reply.start = "start" if is_new else "warm"
         return reply
 
     def load(self, function, connections, seconds):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import program
-from systems.base import Connection, Failed, Reply
+from systems.base import Connections, Failed, Reply
 
 SERVERS = pathlib.Path(__file__).resolve().parent / "servers"
 JACKSON = [f"/usr/share/java/jackson-{part}.jar" for part in ("databind", "core", "annotations")]
@@ -76,27 +76,27 @@ class Instance:
 
     def __init__(self, function, command, env, log, cwd="/"):
         self.function = function
-        self.connection = None
         self.idle_since = 0.0
+        self.connections = None
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=cwd, env=env)
         line = self.process.stdout.readline()
         if not line.strip().isdigit():
             self.end()
             raise Failed(f"the server of {function.name} did not start: {' '.join(command)[:300]}")
         self.port = int(line)
+        self.connections = Connections(self.port)
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/"
 
-    def post(self, event):
-        if self.connection is None:
-            self.connection = Connection(self.port)
-        return reply_of(*self.connection.post("/", event))
+    def post(self, event, start="warm"):
+        status, _, body = self.connections.post("/", event)
+        return Reply(body, start, None if status == 200 else f"{status} {body[:200]!r}")
 
     def end(self):
-        if self.connection:
-            self.connection.close()
+        if self.connections:
+            self.connections.close()
         for pipe in (self.process.stdin, self.process.stdout):
             pipe.close()
 
@@ -106,10 +106,6 @@ class Instance:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def reply_of(status, head, body, start="warm"):
-    return Reply(body, start, None if status == 200 else f"{status} {body[:200]!r}")
 
 
 class Reaper:

@@ -1,10 +1,8 @@
 """polyvisor itself, and its mode in which every isolate is a process of its own."""
 
-import threading
-
 import load
 from supervisor import FUNCTIONS, Supervisor
-from systems.base import Connection, Reply, System, header
+from systems.base import Connections, Reply, System, header
 
 
 class Polyvisor(System):
@@ -12,15 +10,22 @@ class Polyvisor(System):
     description = "isolates cloned from a warm function template"
     launch = "clone"
 
-    def __init__(self, spares=0, **settings):
+    def __init__(self, spares=0, warm="none", **settings):
         super().__init__(**settings)
-        self.spares = spares
-        self.supervisor = None
-        self.threads = threading.local()
+        self.arguments = ["--keep-alive", self.keep_alive, "--spares", spares, "--launch", self.launch, "--warm", warm,
+                          *(["--allow-host-network"] if self.allow_host_network else [])]
+        self.warm = warm
+        self.supervisor = self.connections = None
 
     def start(self):
-        network = ["--allow-host-network"] if self.allow_host_network else []
-        self.supervisor = Supervisor(["--keep-alive", self.keep_alive, "--spares", self.spares, "--launch", self.launch, *network])
+        self.supervisor = Supervisor(self.arguments)
+        self.connections = Connections(self.supervisor.port)
+        if self.launch == "clone" and self.warm != "none":
+            self.supervisor.wait_for("its runtime templates", self._templates_are_ready)
+
+    def _templates_are_ready(self):
+        wanted = None if self.warm == "all" else self.warm.split(",")
+        return all(each["template"] == "ready" for each in self.supervisor.runtimes() if not wanted or each["name"] in wanted)
 
     def deploy(self, function):
         settings = {"network": "host"} if function.needs_server else {}
@@ -28,15 +33,7 @@ class Polyvisor(System):
                                options=["--memory", function.memory_mb, "--timeout", function.timeout_s])
 
     def call(self, function, event):
-        connection = getattr(self.threads, "connection", None)
-        if connection is None:
-            connection = self.threads.connection = Connection(self.supervisor.port)
-        try:
-            status, head, body = connection.post(f"{FUNCTIONS}/{function.name}/invocations", event)
-        except BaseException:
-            connection.close()
-            self.threads.connection = None
-            raise
+        status, head, body = self.connections.post(f"{FUNCTIONS}/{function.name}/invocations", event)
         failed = status != 200 or header(head, b"x-amz-function-error")
         return Reply(body, header(head, b"x-polyvisor-start").decode(), f"{status} {body[:200]!r}" if failed else None)
 
@@ -53,4 +50,6 @@ class Polyvisor(System):
     def stop(self):
         if self.supervisor:
             self.supervisor.close()
-            self.supervisor = None
+        if self.connections:
+            self.connections.close()
+        self.supervisor = self.connections = None

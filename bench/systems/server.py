@@ -7,8 +7,8 @@ import tempfile
 import threading
 import time
 
-from systems.base import Connection, System, load_until
-from systems.instances import Instance, Programs, Reaper, environment, reply_of
+from systems.base import System, load_until
+from systems.instances import Instance, Programs, Reaper, environment
 
 
 class Server(System):
@@ -20,7 +20,6 @@ class Server(System):
         self.programs = self.reaper = self.log = None
         self.lock = threading.Lock()
         self.starting, self.instances, self.in_use = {}, {}, {}
-        self.threads = threading.local()
 
     def start(self):
         self.programs = Programs()
@@ -60,23 +59,10 @@ class Server(System):
             if function.name in self.instances:
                 self.instances[function.name].idle_since = time.monotonic()
 
-    def _connection(self, instance):
-        """This thread's to that instance."""
-        connections = self.threads.__dict__
-        known, connection = connections.get(instance.function.name, (None, None))
-        if known is not instance:
-            connection = Connection(instance.port)
-            connections[instance.function.name] = instance, connection
-        return connection
-
     def call(self, function, event):
-        instance, is_new = None, False
         try:
             instance, is_new = self._acquire(function)
-            return reply_of(*self._connection(instance).post("/", event), start="start" if is_new else "warm")
-        except BaseException:
-            self.threads.__dict__.pop(function.name, None)
-            raise
+            return instance.post(event, "start" if is_new else "warm")
         finally:
             self._release(function)
 
