@@ -146,11 +146,12 @@ class Supervisor:
             words += ["--env", f"{key}={value}"]
         return json.loads(self.cli(*words))
 
-    def create(self, name, runtime, handler, package, settings={}, timeout=60, warm=False):
+    def create(self, name, runtime, handler, package, settings={}, timeout=60, warm=False, memory_mb=128):
         """Creates a function by the API, from the bytes of a zip: quick enough for thousands."""
         tags = {"polyvisor:" + key: str(value) for key, value in settings.items()}
         body = json.dumps({"FunctionName": name, "Runtime": runtime, "Handler": handler, "Role": "arn:aws:iam::1:role/r",
-                           "Timeout": timeout, "Tags": tags, "Code": {"ZipFile": base64.b64encode(package).decode()}})
+                           "Timeout": timeout, "MemorySize": memory_mb, "Tags": tags,
+                           "Code": {"ZipFile": base64.b64encode(package).decode()}})
         status, reply, _ = self.request("POST", FUNCTIONS + ("?warm=1" if warm else ""), body,
                                         {"Content-Type": "application/json"})
         if status != 201:

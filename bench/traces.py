@@ -15,6 +15,7 @@ import random
 MINUTE = 60.0
 DURATION_COLUMNS = [f"percentile_Average_{p}" for p in (0, 1, 25, 50, 75, 99, 100)]
 DURATION_SHARES = [0, 0.01, 0.25, 0.5, 0.75, 0.99, 1]
+DRAWS = 200
 COLUMNS_2021 = {"app", "func", "end_timestamp", "duration"}
 
 
@@ -148,6 +149,22 @@ def schedule(trace, first, minutes, speed, duration_scale, seed):
                   for at, duration in arrivals(function, first, minutes, seed))
 
 
-def languages(functions, mix, seed):
-    """A language for each function, by chance, weighted by mix {language: share}."""
-    return [random.Random(f"language {seed} {each.identity}").choices(list(mix), list(mix.values()))[0] for each in functions]
+def distance(languages, weights, mix):
+    """How far the shares of languages are from the mix, 0 to 2."""
+    shares, total = dict.fromkeys(mix, 0), sum(weights) or 1
+    for language, weight in zip(languages, weights):
+        shares[language] += weight / total
+    return sum(abs(shares[language] - share) for language, share in mix.items())
+
+
+def languages(functions, mix, seed, counts, draws=DRAWS):
+    """A language for each function, by chance, weighted by mix {language: share}.
+
+    A few functions of a cloud have most of its invocations, so one draw may give nearly all of them to one
+    language: of many draws, the one is taken that is nearest the mix, by functions and by invocations.
+    counts: {index of a function: its invocations}.
+    """
+    chance = random.Random(f"languages {seed}")
+    weights = [counts.get(i, 0) for i in range(len(functions))]
+    drawn = [chance.choices(list(mix), list(mix.values()), k=len(functions)) for _ in range(draws)]
+    return min(drawn, key=lambda each: distance(each, weights, mix) + distance(each, [1] * len(each), mix))

@@ -1,7 +1,9 @@
 """polyvisor itself, and its mode in which every isolate is a process of its own."""
 
+import pathlib
+
 import load
-from supervisor import FUNCTIONS, Supervisor
+from supervisor import FUNCTIONS, Supervisor, zip_of
 from systems.base import Connections, Reply, System, header
 
 
@@ -25,12 +27,13 @@ class Polyvisor(System):
 
     def _templates_are_ready(self):
         wanted = None if self.warm == "all" else self.warm.split(",")
-        return all(each["template"] == "ready" for each in self.supervisor.runtimes() if not wanted or each["name"] in wanted)
+        return all(each["template_ready"] for each in self.supervisor.runtimes() if not wanted or each["name"] in wanted)
 
     def deploy(self, function):
-        settings = {"network": "host"} if function.needs_server else {}
-        self.supervisor.deploy(function.path, function.name, function.runtime, function.handler, settings,
-                               options=["--memory", function.memory_mb, "--timeout", function.timeout_s])
+        root = pathlib.Path(function.path)
+        package = zip_of({str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()})
+        self.supervisor.create(function.name, function.runtime, function.handler, package,
+                               {"network": "host"} if function.needs_server else {}, function.timeout_s, function.memory_mb)
 
     def call(self, function, event):
         status, head, body = self.connections.post(f"{FUNCTIONS}/{function.name}/invocations", event)
