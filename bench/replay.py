@@ -35,7 +35,8 @@ AIMS = {"memory": -95, "p99": -95}
 BASELINE = "process"
 MEMORY_MB_UNKNOWN = 64
 LONGEST_MS = 600_000
-QUICK = {"minutes": 10, "systems": "polyvisor,process"}
+USUAL = {"minutes": 30, "speed": 20.0, "warm_up": 10, "systems": "polyvisor,process"}
+QUICK = {"minutes": 10, "speed": 60.0, "warm_up": 3, "systems": "polyvisor,process"}
 DRAIN_SECONDS = 20
 
 
@@ -60,14 +61,15 @@ def numbers(text):
 def arguments(parser):
     add = parser.add_argument
     add("trace", metavar="TRACE", help="a directory in the format of Azure Functions 2019, or a CSV file in that of 2021")
-    add("--minutes", type=int, help="of the trace (60)")
+    add("--minutes", type=int, help="of the trace (30)")
+    add("--warm-up", type=int, help="the first minutes, which are replayed, but not measured (10, and a third of the minutes at most)")
     add("--first", type=int, default=0, help="the minute of the trace to begin with (0)")
-    add("--speed", type=float, default=60, help="how much faster than recorded (60: a minute takes a second)")
+    add("--speed", type=float, help="how much faster than recorded (20: a minute takes three seconds)")
     add("--functions", type=int, default=0, help="so many of the trace's functions, by chance (all)")
     add("--duration-scale", type=float, help="of recorded durations (1 / speed)")
     add("--memory-scale", type=float, default=0.1, help="of recorded memory, kept by each isolate for its whole life (0.1)")
     add("--spin", type=float, default=0.05, help="the part of a duration that computes, the rest sleeps (0.05)")
-    add("--systems", help=f"of {','.join(systems.NAMES)} (all)")
+    add("--systems", help=f"of {','.join(systems.NAMES)} ({USUAL['systems']})")
     add("--keep-alive", type=numbers, default=[600],
         help="seconds of the trace that an idle isolate is kept (600); of several, 60,600,1200, polyvisor alone is run with each")
     add("--spares", type=numbers, default=[0], help="isolates of each function kept ready (0), or several such numbers")
@@ -76,15 +78,15 @@ def arguments(parser):
 
 def settle(options):
     """Fills in what was not given."""
-    for name, value in (QUICK if options.quick else {"minutes": 60, "systems": ",".join(systems.NAMES)}).items():
+    for name, value in (QUICK if options.quick else USUAL).items():
         if getattr(options, name) is None:
-            setattr(options, name, value)
+            setattr(options, name, min(value, options.minutes // 3) if name == "warm_up" else value)
     options.duration_scale = options.duration_scale or 1 / options.speed
     options.systems = options.systems.split(",")
     unknown = set(options.systems) - set(systems.NAMES)
-    if unknown or options.speed <= 0 or options.minutes < 1 or not 0 <= options.spin <= 1:
+    if unknown or options.speed <= 0 or not 0 <= options.warm_up < options.minutes or not 0 <= options.spin <= 1:
         raise program.Missing(f"the replay cannot be run with {', '.join(unknown) or 'these numbers'}: systems are "
-                              f"{', '.join(systems.NAMES)}, speed and minutes above zero, spin from 0 to 1")
+                              f"{', '.join(systems.NAMES)}, speed above zero, minutes above those of --warm-up, spin from 0 to 1")
 
 
 class Work:
@@ -102,6 +104,7 @@ class Work:
         self.counts = collections.Counter(index for _, index, _ in self.schedule)
         self.languages = traces.languages(self.trace.functions, MIX, options.seed, self.counts)
         self.spin = options.spin
+        self.warm_up = options.warm_up * traces.MINUTE / options.speed
         self.functions = [self._function(i, each, options, folder) for i, each in enumerate(self.trace.functions)]
 
     def _function(self, index, recorded, options, folder):
@@ -127,7 +130,8 @@ class Work:
         durations = [duration for *_, duration in self.schedule]
         return {
             "trace": self.trace.name, "functions": len(self.trace.functions), "functions_invoked": len(self.counts),
-            "invocations": len(self.schedule), "minutes": options.minutes, "first_minute": options.first,
+            "invocations": len(self.schedule), "minutes": options.minutes,
+            "warm_up_minutes": options.warm_up, "first_minute": options.first,
             "speed": options.speed, "seconds": round(self.seconds, 1), "duration_scale": options.duration_scale,
             "memory_scale": options.memory_scale, "spin_share": options.spin, "seed": options.seed,
             "arrivals": "as recorded" if self.trace.functions[0].recorded is not None else
@@ -156,7 +160,7 @@ def scaled_keep_alive(seconds, speed):
 
 def run_system(system, work, what):
     """Replays all of it in one system; its result, its records, and its memory over time."""
-    baseline_kb = memory.settled_available_kb()
+    baseline_kb = memory.settled_available_kb(seconds=2)
     with system:
         for i, function in enumerate(work.invoked()):
             progress.progress(f"{what}: deploying {i + 1} of {len(work.counts)} functions")
@@ -166,8 +170,8 @@ def run_system(system, work, what):
         loop = OpenLoop(lambda index, event: system.call(work.functions[index], event), events)
         with Sampler(system.roots, baseline_kb=baseline_kb) as sampler:
             records = loop.run(DRAIN_SECONDS)
-    asked = {(at, index): duration for at, index, duration in work.schedule}
-    return {**summarise(records, asked, len(work.schedule)), "memory": sampler.summary(),
+    measured = loop.zero - sampler.start + work.warm_up
+    return {**summarise(records, work), "memory": sampler.summary(measured),
             "processors_busy": sampler.processors_busy}, records, sampler.samples
 
 
@@ -175,15 +179,20 @@ def three(values):
     return {f"p{p}": None if not values else round(percentile(values, p), 3) for p in (50, 99, 99.9)}
 
 
-def summarise(records, asked, count):
-    """Latencies are from when an invocation was due, so that one that could not be sent counts as waiting."""
+def summarise(records, work):
+    """Of what was due after the warm-up. Latencies are from when an invocation was due, so that one that could not be
+    sent counts as waiting."""
+    asked = {(at, index): duration for at, index, duration in work.schedule if at >= work.warm_up}
+    records = [each for each in records if each.due >= work.warm_up]
+    count = sum(at >= work.warm_up for at, *_ in work.schedule)
     good = [each for each in records if not each.failure]
     latencies = [(each.done - each.due) * 1000 for each in good]
     durations = [asked[each.due, each.index] for each in good]
     starts = collections.Counter(each.start for each in good)
     failures = [each.failure for each in records if each.failure]
     return {
-        "invocations": count, "served": len(good), "failed": len(failures), "unfinished": count - len(records),
+        "invocations": count, "served": len(good), "failed": len(failures),
+        "unfinished": count - len(records),
         "first_failure": failures[0] if failures else None, "starts": dict(starts), "cold": len(good) - starts["warm"],
         "latency_ms": three(latencies),
         "slowdown": three([latency / max(duration, 1) for latency, duration in zip(latencies, durations)]),
@@ -284,7 +293,8 @@ def mixed(counts):
 def heading(result):
     return (f"{result['trace']}: {result['invocations']:,} invocations of {result['functions_invoked']} functions in {result['minutes']} minutes "
             f"(from minute {result['first_minute']}), at {result['speed']:g} times the speed: {result['seconds']:.0f} s\n"
-            f"arrivals {result['arrivals']}; durations times {result['duration_scale']:.4g} (then p50 {result['duration_ms']['p50']:.1f} ms, "
+            f"the first {result['warm_up_minutes']} minutes are not measured; arrivals {result['arrivals']}\n"
+            f"durations times {result['duration_scale']:.4g} (then p50 {result['duration_ms']['p50']:.1f} ms, "
             f"p99 {result['duration_ms']['p99']:.1f} ms), {100 * result['spin_share']:.0f} % of them spinning, the rest asleep\n"
             f"memory times {result['memory_scale']:g} (then {result['kept_mb_mean']} MB on average), kept by every isolate for its whole life\n"
             f"offered: {result['offered_per_s']:,}/s, {result['offered_busy']} at once on average, {result['offered_processors']} "

@@ -50,9 +50,12 @@ class Sampler:
 
     def _run(self):
         took = 0.0
-        while not self.ending.wait(max(self.interval, SHARE * took) if self.samples else 0.05):
-            took = self._sample()
-        self._sample()
+        try:
+            while not self.ending.wait(max(self.interval, SHARE * took) if self.samples else 0.05):
+                took = self._sample()
+            self._sample()
+        except (OSError, ValueError):
+            pass  # the system, or the program that samples it, has ended: there are no more samples
 
     def _sample(self):
         at = time.monotonic()
@@ -62,11 +65,12 @@ class Sampler:
         self.samples.append((round(at - self.start, 2), pss_kb, count, self.baseline_kb - available_kb))
         return time.monotonic() - at
 
-    def summary(self):
-        """In MB. Peaks are those of the samples."""
-        if not self.samples:
+    def summary(self, since=0.0):
+        """In MB, of the samples from `since` on. Peaks are those of the samples."""
+        samples = [each for each in self.samples if each[0] >= since] or self.samples[-1:]
+        if not samples:
             return None
-        _, pss, counts, used = zip(*self.samples)
+        _, pss, counts, used = zip(*samples)
         return {"samples": len(pss), "pss_mean_mb": mb(sum(pss) / len(pss)), "pss_peak_mb": mb(max(pss)),
                 "system_mean_mb": mb(sum(used) / len(used)), "system_peak_mb": mb(max(used)), "processes_peak": max(counts)}
 

@@ -2,6 +2,9 @@
 
 import importlib
 
+from systems import base  # noqa: F401
+from supervisor import Failed as Stopped  # noqa: F401
+
 # The name of a system is that of its module and, with a capital letter, of its class.
 NAMES = ["polyvisor", "process", "container", "server"]
 

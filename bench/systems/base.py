@@ -162,8 +162,9 @@ NOTHING = {"requests_per_s": 0.0, "p50_us": None, "p90_us": None, "p99_us": None
 
 
 def load_until(url, connections, seconds_left, seconds, body):
-    """wrk for what is left of `seconds`; its rate is over all of them, so that what a start took counts."""
+    """wrk for the whole seconds that are left of `seconds`; its rate is over those and what is gone already, so that
+    what a start took counts."""
     if seconds_left < 1:
         return dict(NOTHING)
     result = load.wrk(url, connections, int(seconds_left), body)
-    return {**result, "requests_per_s": round(result["count"] / seconds, 1)}
+    return {**result, "requests_per_s": round(result["count"] / (seconds - seconds_left + int(seconds_left)), 1)}

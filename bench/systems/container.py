@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from systems.base import NOTHING, System, load_until, together
+from systems.base import NOTHING, Failed, System, load_until, together
 from systems.instances import Instance, Pool, Programs, environment
 
 USER = 65534
@@ -101,18 +101,23 @@ class Container(System):
 
     def load(self, function, connections, seconds):
         """As many containers as connections, each with a load generator of its own, so that no router slows them."""
-        end, results = time.monotonic() + seconds, []
+        end, results, begun = time.monotonic() + seconds, [], set()
 
         def client():
-            instance, _ = self.pool.acquire(function)
+            try:
+                instance, _ = self.pool.acquire(function)
+            except Failed:
+                return  # ended by stop() while it was starting, long after the time was over
+            begun.add(threading.current_thread())
             results.append(load_until(instance.url, 1, end - time.monotonic(), seconds, function.event))
             self.pool.release(instance)
 
         threads = [threading.Thread(target=client, daemon=True) for _ in range(connections)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join(max(end + 2 - time.monotonic(), 0))
+        time.sleep(max(end - time.monotonic(), 0))
+        for thread in begun.copy():
+            thread.join()
         return together([*results, NOTHING])
 
     def roots(self):
