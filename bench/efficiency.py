@@ -26,6 +26,7 @@ QUICK_FUNCTIONS = ["python-hello", "javascript-hello", "java-hello"]
 QUICK_SYSTEMS = ["polyvisor", "process"]
 MODES = ("steady", "burst")
 KEEP_ALIVE_S = 600
+CELL_SECONDS = 5  # that a measurement takes beside the load itself, of which --quick must have so many left
 
 
 def words(text):
@@ -37,7 +38,7 @@ def arguments(parser):
     add("--functions", type=words, help="of the suite, as python-hello,java-json (all; quick: the three hellos)")
     add("--systems", type=words, help=f"of {','.join(systems.NAMES)} (all; quick: {','.join(QUICK_SYSTEMS)})")
     add("--modes", type=words, default=list(MODES), help="of steady,burst (both)")
-    add("--seconds", type=int, help="of each measurement (steady 5, burst 10; quick: 2)")
+    add("--seconds", type=int, help="of each measurement (steady 5, burst 10; quick: 1, 2)")
 
 
 def settle(options):
@@ -48,8 +49,8 @@ def settle(options):
         unknown = set(given) - set(known)
         if unknown:
             raise program.Missing(f"the bench knows no {', '.join(sorted(unknown))}: there are {', '.join(known)}")
-    seconds = options.seconds or (2 if options.quick else None)
-    options.lengths = {"steady": seconds or 5, "burst": seconds or 10}
+    usual = {"steady": 1, "burst": 2} if options.quick else {"steady": 5, "burst": 10}
+    options.lengths = {mode: options.seconds or usual[mode] for mode in options.modes}
 
 
 def check(system, function):
@@ -79,9 +80,10 @@ def warm_up(system, function):
         raise failures[0]
 
 
-def measure_mode(system, function, mode, seconds):
+def measure_mode(system, function, mode, options):
     """Load, its memory, and what is made of both."""
-    baseline_kb = memory.settled_available_kb(seconds=2)
+    seconds = options.lengths[mode]
+    baseline_kb = memory.available_kb() if options.quick else memory.settled_available_kb(seconds=2)
     with system:
         system.deploy(function)
         if mode == "steady":
@@ -110,8 +112,11 @@ def measure(function, mode, options):
         progress.progress(f"{function.name}, {mode}: {name}")
         settings = {"warm": function.runtime} if name == "polyvisor" else {}
         system = systems.make(name, keep_alive=KEEP_ALIVE_S, allow_host_network=function.needs_server, **settings)
+        if options.budget.left() < options.lengths[mode] + CELL_SECONDS:
+            results[name] = {"failure": "no time was left"}
+            continue
         try:
-            results[name] = measure_mode(system, function, mode, options.lengths[mode])
+            results[name] = measure_mode(system, function, mode, options)
         except (systems.base.Failed, systems.Stopped) as error:
             results[name] = {"failure": str(error)}
     return results
