@@ -44,11 +44,13 @@ def world():
 
 
 def zip_of(files):
-    """A deployment package: {name: bytes or text}."""
+    """A deployment package of {name: bytes or text}; the same bytes for the same files, whenever it is made."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

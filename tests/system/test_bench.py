@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -96,6 +97,13 @@ def test_a_closed_loop_counts_what_fails():
     found = load.closed_loop(call, 2, 0.3)
     assert found["errors"] > 0 and found["count"] > 0 and found["first_error"] == "ValueError: no"
     assert len(calls) == found["errors"] + found["count"] and len(found["latencies_us"]) == found["count"]
+
+
+@pytest.mark.parametrize("language", density.LANGUAGES)
+def test_packages_of_density(polyvisor, language, monkeypatch):
+    package = density._package(language, 1)
+    monkeypatch.setattr(time, "localtime", lambda *at: time.gmtime(2_000_000_000))
+    assert density._package(language, 1) == package != density._package(language, 2)
 
 
 # What they draw and write
