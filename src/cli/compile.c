@@ -6,15 +6,15 @@
 #include "cli/infer.h"
 #include "cli/languages.h"
 #include "cli/outcome.h"
+#include "cli/package.h"
 #include "cli/temporary.h"
 
 #include <errno.h>
+#include <fts.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define WORDS_MAX 32
 
 extern char **environ;
 
@@ -23,17 +23,49 @@ void compiled_done(struct compiled *compiled)
 	temporary_remove(take_ptr(compiled->folder));
 }
 
-/* The values of the placeholders of a command. */
-struct placeholders {
-	const char *file, *output, *runtime;
+/* The words of a command, as posix_spawn() takes them, or a list of files. */
+struct words {
+	char **list;
+	size_t count;
 };
 
-static char *expand_word(const char *word, const struct placeholders *values)
+static void words_done(struct words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->list[i]);
+	free(words->list);
+}
+
+#define _cleanup_words_ _cleanup_(words_done)
+
+/* Takes the word over, which may be NULL when memory was out. */
+static int words_add(struct words *words, char *word)
+{
+	char **list = word ? reallocarray(words->list, words->count + 2, sizeof(*list)) : NULL;
+
+	if (!list) {
+		free(word);
+		return -ENOMEM;
+	}
+	words->list = list;
+	list[words->count++] = word;
+	list[words->count] = NULL;
+	return 0;
+}
+
+/* The values of the placeholders of a command. A word that is "{file}" becomes one for each file. */
+struct placeholders {
+	const struct words *files;
+	const char *folder, *output, *runtime;
+};
+
+static char *expand_word(const char *word, const char *file, const struct placeholders *values)
 {
 	const struct {
 		const char *name, *value;
 	} rows[] = {
-		{ "{file}", values->file },
+		{ "{file}", file },
+		{ "{folder}", values->folder },
 		{ "{output}", values->output },
 		{ "{runtime}", values->runtime },
 	};
@@ -53,6 +85,16 @@ static char *expand_word(const char *word, const struct placeholders *values)
 		}
 	}
 	return b.failed ? NULL : take_ptr(b.data);
+}
+
+static int expand(struct words *words, const char *word, const struct placeholders *values)
+{
+	size_t times = strcmp(word, "{file}") == 0 ? values->files->count : 1;
+	int r = 0;
+
+	for (size_t i = 0; i < times && r == 0; i++)
+		r = words_add(words, expand_word(word, values->files->list[i], values));
+	return r;
 }
 
 static int run_and_wait(char *const *words, const char *path, struct err *e)
@@ -75,31 +117,73 @@ static int run_and_wait(char *const *words, const char *path, struct err *e)
 		path, words[0]);
 }
 
-static int compile(const json_t *command, const struct placeholders *values, struct err *e)
+/* `path` is what the user named: the file, or the folder that the files are in. */
+static int compile(
+	const json_t *command, const struct placeholders *values, const char *path, struct err *e)
 {
-	char *words[WORDS_MAX + 1] = { 0 };
-	size_t i, count = 0;
+	_cleanup_words_ struct words words = { 0 };
 	json_t *item;
+	size_t i;
 	int r = 0;
 
 	json_array_foreach(command, i, item)
 	{
 		const char *word = json_string_value(item);
 
-		if (count == WORDS_MAX || !word || !(words[count] = expand_word(word, values))) {
-			r = -EINVAL;
-			break;
-		}
-		count++;
+		r = word ? expand(&words, word, values) : -EINVAL;
+		if (r != 0)
+			return r;
 	}
-	if (r == 0)
-		r = count > 0 ? run_and_wait(words, values->file, e) : -EINVAL;
-	for (i = 0; i < count; i++)
-		free(words[i]);
+	return words.count > 0 ? run_and_wait(words.list, path, e) : -EINVAL;
+}
+
+/* Files with one of the suffixes, at any depth, in order of name. */
+static int find_sources(const char *path, const json_t *suffixes, struct words *ret)
+{
+	char *const paths[] = { (char *)path, NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, package_compare_names);
+	FTSENT *found;
+	int r = 0;
+
+	if (!fts)
+		return -errno;
+	while (r == 0 && (found = fts_read(fts))) {
+		if (found->fts_info == FTS_D && package_skips(found))
+			fts_set(fts, found, FTS_SKIP);
+		else if (found->fts_info == FTS_F && infer_has_suffix(suffixes, found->fts_path))
+			r = words_add(ret, strdup(found->fts_path));
+	}
+	fts_close(fts);
 	return r;
 }
 
-int compile_if_needed(const char *path, struct compiled *ret, struct err *e)
+static int find_files(const char *path, bool is_folder, const json_t *suffixes, struct words *ret)
+{
+	if (is_folder)
+		return find_sources(path, suffixes, ret);
+	return infer_has_suffix(suffixes, path) ? words_add(ret, strdup(path)) : 0;
+}
+
+/* Compiles what this language says it can. Nothing is made when there is nothing of it. */
+static int compile_language(const json_t *language, const char *path, bool is_folder,
+	struct compiled *ret, struct err *e)
+{
+	const json_t *rule = json_object_get(json_object_get(language, "deploy"), "compile");
+	_cleanup_words_ struct words files = { 0 };
+	struct placeholders values = { .files = &files,
+		.runtime = json_string_value(json_object_get(language, "folder")) };
+	int r = find_files(path, is_folder, json_object_get(rule, "suffixes"), &files);
+
+	if (r != 0 || files.count == 0)
+		return r;
+	r = temporary_make("polyvisor-compile-", &ret->folder, e);
+	values.output = ret->folder;
+	values.folder = is_folder ? path : ret->folder;
+	return r == 0 ? compile(json_object_get(rule, "command"), &values, path, e) : r;
+}
+
+int compile_if_needed(
+	const char *path, bool is_folder, const char *runtime, struct compiled *ret, struct err *e)
 {
 	json_t *languages = NULL, *language;
 	size_t i;
@@ -110,18 +194,11 @@ int compile_if_needed(const char *path, struct compiled *ret, struct err *e)
 		return 0;
 	json_array_foreach(languages, i, language)
 	{
-		const json_t *rule =
-			json_object_get(json_object_get(language, "deploy"), "compile");
-		struct placeholders values = { .file = path,
-			.runtime = json_string_value(json_object_get(language, "folder")) };
-
-		if (!infer_has_suffix(json_object_get(rule, "suffixes"), path))
+		if (runtime && infer_find_runtime(languages, runtime) != language)
 			continue;
-		r = temporary_make("polyvisor-compile-", &ret->folder, e);
-		values.output = ret->folder;
-		if (r == 0)
-			r = compile(json_object_get(rule, "command"), &values, e);
-		break;
+		r = compile_language(language, path, is_folder, ret, e);
+		if (r != 0 || ret->folder)
+			break;
 	}
 	json_decref(languages);
 	return r;

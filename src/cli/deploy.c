@@ -21,7 +21,7 @@ void deploy_done(struct deploy *d)
 }
 
 static int read_package(struct deploy *d, const char *path, enum package_kind kind,
-	const json_t *runtimes, struct err *e)
+	const char *compiled, const json_t *runtimes, struct err *e)
 {
 	_cleanup_(infer_free_cleanup) struct infer *infer = NULL;
 	struct package_visitor visitor;
@@ -30,7 +30,7 @@ static int read_package(struct deploy *d, const char *path, enum package_kind ki
 	if (r != 0)
 		return r;
 	visitor = infer_visitor(infer);
-	r = package_read(path, kind, &visitor, &d->package, e);
+	r = package_read(path, kind, compiled, &visitor, &d->package, e);
 	return r != 0 ? r : infer_finish(infer, &d->inference);
 }
 
@@ -46,10 +46,37 @@ static int set_name(struct deploy *d, const char *path, enum package_kind kind)
 	return 0;
 }
 
+/* A source file is deployed as what it compiles to. */
+static int read_file(struct deploy *d, const char *path, const json_t *runtimes, struct err *e)
+{
+	_cleanup_compiled_ struct compiled compiled = { 0 };
+	int r = compile_if_needed(path, false, d->options->runtime, &compiled, e);
+
+	if (r != 0)
+		return r;
+	return compiled.folder ? read_package(d, compiled.folder, PACKAGE_FOLDER, NULL, runtimes, e)
+			       : read_package(d, path, PACKAGE_FILE, NULL, runtimes, e);
+}
+
+/* A folder in which nothing may hold a handler, and no handler was given, may have sources of one:
+ * then it is deployed with what they compile to. */
+static int read_folder(struct deploy *d, const char *path, const json_t *runtimes, struct err *e)
+{
+	_cleanup_compiled_ struct compiled compiled = { 0 };
+	int r = read_package(d, path, PACKAGE_FOLDER, NULL, runtimes, e);
+
+	if (r == 0 && d->inference.nothing && !d->options->handler)
+		r = compile_if_needed(path, true, d->options->runtime, &compiled, e);
+	if (r != 0 || !compiled.folder)
+		return r;
+	inference_done(&d->inference);
+	package_done(&d->package);
+	return read_package(d, path, PACKAGE_FOLDER, compiled.folder, runtimes, e);
+}
+
 /* Everything that can be done before the supervisor is asked to change anything. */
 static int prepare(struct cli *cli, struct deploy *d, const char *path, struct err *e)
 {
-	_cleanup_compiled_ struct compiled compiled = { 0 };
 	_cleanup_json_ json_t *runtimes = NULL;
 	enum package_kind kind;
 	int r = package_find_kind(path, &kind, e);
@@ -58,15 +85,14 @@ static int prepare(struct cli *cli, struct deploy *d, const char *path, struct e
 		r = set_name(d, path, kind);
 	if (r == 0)
 		r = cli_get_runtimes(cli, &runtimes, e);
-	if (r == 0 && kind == PACKAGE_FILE)
-		r = compile_if_needed(path, &compiled, e);
 	if (r != 0)
 		return r;
-	if (compiled.folder) {
-		path = compiled.folder;
-		kind = PACKAGE_FOLDER;
-	}
-	r = read_package(d, path, kind, runtimes, e);
+	if (kind == PACKAGE_FILE)
+		r = read_file(d, path, runtimes, e);
+	else if (kind == PACKAGE_FOLDER)
+		r = read_folder(d, path, runtimes, e);
+	else
+		r = read_package(d, path, kind, NULL, runtimes, e);
 	d->runtime = d->options->runtime ? d->options->runtime : d->inference.runtime;
 	d->handler = d->options->handler ? d->options->handler : d->inference.handler;
 	return r;

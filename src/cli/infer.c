@@ -312,6 +312,7 @@ int infer_finish(struct infer *infer, struct inference *ret)
 	int r = 0;
 
 	choose(infer, &best, &rival);
+	found.nothing = !best;
 	same = best && rival && strcmp(best->runtime, rival->runtime) == 0;
 	if (best && (!rival || same))
 		found.runtime = strdup(best->runtime);

@@ -13,6 +13,7 @@
 struct inference {
 	char *runtime, *handler;
 	char *reason; /* why one of them is NULL, as the end of a sentence; else NULL */
+	bool nothing; /* no file of it may hold a handler */
 };
 
 void inference_done(struct inference *inference);

@@ -161,10 +161,10 @@ static int packer_add(
 	return fd >= 0 ? packer_copy(p, fd, name, path, e) : 0;
 }
 
-static bool is_skipped(const char *name)
+bool package_skips(const FTSENT *folder)
 {
 	for (size_t i = 0; i < array_size(skipped_folders); i++)
-		if (strcmp(name, skipped_folders[i]) == 0)
+		if (folder->fts_level > 0 && strcmp(folder->fts_name, skipped_folders[i]) == 0)
 			return true;
 	return false;
 }
@@ -179,7 +179,7 @@ static int packer_add_found(struct packer *p, FTS *fts, FTSENT *found, size_t ro
 	case FTS_DP:
 		return 0;
 	case FTS_D:
-		if (found->fts_level > 0 && is_skipped(found->fts_name)) {
+		if (package_skips(found)) {
 			fts_set(fts, found, FTS_SKIP);
 			return 0;
 		}
@@ -204,7 +204,7 @@ static int packer_add_found(struct packer *p, FTS *fts, FTSENT *found, size_t ro
 }
 
 /* In order of name, so that the same folder gives the same zip. */
-static int compare_names(const FTSENT **a, const FTSENT **b)
+int package_compare_names(const FTSENT **a, const FTSENT **b)
 {
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
@@ -212,7 +212,8 @@ static int compare_names(const FTSENT **a, const FTSENT **b)
 static int pack_folder(struct packer *p, const char *path, struct err *e)
 {
 	char *const paths[] = { (char *)path, NULL };
-	_cleanup_(fts_done) FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, compare_names);
+	_cleanup_(fts_done) FTS *fts =
+		fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, package_compare_names);
 	FTSENT *found;
 	int r = 0;
 
@@ -237,7 +238,8 @@ static int pack_file(struct packer *p, const char *path, struct err *e)
 	return packer_add(p, path, slash ? slash + 1 : path, &st, e);
 }
 
-static int pack(struct packer *p, const char *path, bool is_folder, struct err *e)
+static int pack(
+	struct packer *p, const char *path, bool is_folder, const char *compiled, struct err *e)
 {
 	_cleanup_(archive_done) struct archive *zip = archive_write_new();
 	int r;
@@ -250,6 +252,8 @@ static int pack(struct packer *p, const char *path, bool is_folder, struct err *
 	if (archive_write_open(zip, &p->package->zip, NULL, on_zip_bytes, NULL) != ARCHIVE_OK)
 		return packer_failed(p, path, e);
 	r = is_folder ? pack_folder(p, path, e) : pack_file(p, path, e);
+	if (r == 0 && compiled)
+		r = pack_folder(p, compiled, e);
 	if (r == 0 && archive_write_close(zip) != ARCHIVE_OK)
 		return packer_failed(p, path, e);
 	return r;
@@ -325,8 +329,8 @@ static int read_archive(const char *path, const struct package_visitor *visitor,
 	return scan_archive(path, visitor, package, e);
 }
 
-int package_read(const char *path, enum package_kind kind, const struct package_visitor *visitor,
-	struct package *ret, struct err *e)
+int package_read(const char *path, enum package_kind kind, const char *compiled,
+	const struct package_visitor *visitor, struct package *ret, struct err *e)
 {
 	_cleanup_package_ struct package package = { 0 };
 	struct packer p = { .package = &package, .visitor = visitor };
@@ -335,7 +339,7 @@ int package_read(const char *path, enum package_kind kind, const struct package_
 	if (kind == PACKAGE_ARCHIVE)
 		r = read_archive(path, visitor, &package, e);
 	else
-		r = pack(&p, path, kind == PACKAGE_FOLDER, e);
+		r = pack(&p, path, kind == PACKAGE_FOLDER, compiled, e);
 	buffer_done(&p.peek);
 	if (r != 0)
 		return r;

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 
+#include <fts.h>
 #include <stdbool.h>
 
 #define PACKAGE_UNPACKED_MAX                                                                       \
@@ -39,5 +40,10 @@ void package_done(struct package *package);
 
 int package_find_kind(const char *path, enum package_kind *ret, struct err *e) MUST_CHECK;
 
-int package_read(const char *path, enum package_kind kind, const struct package_visitor *visitor,
-	struct package *ret, struct err *e) MUST_CHECK;
+/* `compiled`: NULL, or a folder whose files belong to the package as well. */
+int package_read(const char *path, enum package_kind kind, const char *compiled,
+	const struct package_visitor *visitor, struct package *ret, struct err *e) MUST_CHECK;
+
+/* For other walks through folders: the order, and which folders are none of the package. */
+int package_compare_names(const FTSENT **a, const FTSENT **b);
+bool package_skips(const FTSENT *folder);

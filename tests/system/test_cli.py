@@ -682,6 +682,45 @@ def test_deploy_does_not_compile(run, script, compiler, tmp_path, command, code,
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def packed(script):
+    """What is in the zip that was uploaded: {name: bytes}."""
+    body = json.loads(script.sent("POST", FUNCTIONS)[0])
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(body["Code"]["ZipFile"])))
+    return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def test_deploy_compiles_the_sources_of_a_folder(run, script, compiler, tmp_path):
+    folder = tmp_path / "some"
+    (folder / "org" / "cup").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "Old.cup").write_text("not of it")
+    (folder / "org" / "cup" / "Some.cup").write_bytes(b"\x0forg/cup/Handler")
+    (folder / "Other.cup").write_text("more")
+    (folder / "data.txt").write_text("goes along")
+    script.answers[f"POST {FUNCTIONS}"] = Answer(201, "{}")
+    done = run("deploy", folder, env=compiler("sh", "-c", 'cd "$0" && mkdir -p org/cup && cat "$@" > org/cup/Some.class',
+                                              "{output}", "{file}"))
+    assert done.returncode == 0, done.stderr
+    body = json.loads(script.sent("POST", FUNCTIONS)[0])
+    assert (body["FunctionName"], body["Runtime"], body["Handler"]) == ("some", "coffee", "org.cup.Some")
+    files = packed(script)
+    assert files["org/cup/Some.class"] == b"more\x0forg/cup/Handler" and files["data.txt"] == b"goes along"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("words, beside", [(["--handler", "x", "--runtime", "coffee"], "data.txt"), ([], "Made.class")])
+def test_deploy_leaves_sources_alone(run, script, compiler, tmp_path, words, beside):
+    """Where the user says the handler, or something else may hold it."""
+    folder = tmp_path / "some"
+    folder.mkdir()
+    (folder / "Some.cup").write_text("")
+    (folder / beside).write_bytes(b"\x0forg/cup/Handler")
+    script.answers[f"POST {FUNCTIONS}"] = Answer(201, "{}")
+    done = run("deploy", folder, *words, env=compiler("false"))
+    assert done.returncode == 0, done.stderr
+    assert set(packed(script)) == {"Some.cup", beside}
+
+
 def test_a_supervisor_cannot_have_commands_run(run, script, tmp_path):
     """The list that a supervisor answers is data: a compile rule in it does nothing."""
     proof = tmp_path / "proof"

@@ -258,6 +258,30 @@ public class Shout implements RequestHandler<String, String> {
     assert daemon.cli("invoke", "Shout", '"hey"').stdout == '"HEY"'
 
 
+def test_java_from_a_folder_of_sources(daemon, tmp_path):
+    package = tmp_path / "shop" / "com" / "acme"
+    package.mkdir(parents=True)
+    (tmp_path / "shop" / "prices.txt").write_text("7")
+    (package / "Price.java").write_text("package com.acme; class Price { static int of(String s) { return Integer.parseInt(s); } }")
+    (package / "Shop.java").write_text("""package com.acme;
+import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.RequestHandler;
+
+public class Shop implements RequestHandler<Integer, Integer> {
+	public Integer handleRequest(Integer event, Context context) {
+		try (var prices = Shop.class.getResourceAsStream("/prices.txt")) {
+			return event * Price.of(new String(prices.readAllBytes()));
+		} catch (java.io.IOException e) {
+			throw new java.io.UncheckedIOException(e);
+		}
+	}
+}
+""")
+    deployed = json.loads(daemon.cli("deploy", tmp_path / "shop", "--json").stdout)
+    assert (deployed["name"], deployed["runtime"], deployed["handler"]) == ("shop", "java", "com.acme.Shop")
+    assert daemon.cli("invoke", "shop", "6").stdout == "42"
+
+
 def test_java_that_does_not_compile(daemon, tmp_path):
     (tmp_path / "Broken.java").write_text("public class Broken {")
     done = daemon.cli("deploy", tmp_path / "Broken.java", check=False)
