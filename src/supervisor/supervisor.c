@@ -29,6 +29,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -258,6 +259,20 @@ static int daemon_check_features(struct daemon *d, struct err *e)
 	return 0;
 }
 
+/* With the /proc of another namespace every look at a process would be a look at another one, or at
+ * none; the first to notice would be the mapping of a function's ids. */
+static int daemon_check_proc(struct err *e)
+{
+	char link[32] = "";
+
+	if (readlink("/proc/self", link, sizeof(link) - 1) > 0 && atoi(link) == getpid())
+		return 0;
+	return err_set(e, -ENOTSUP,
+		"/proc is not that of this process's pid namespace: it has process %d as %s; mount "
+		"its own (mount -t proc proc /proc, or unshare --fork --pid --mount-proc)",
+		getpid(), *link ? link : "nothing");
+}
+
 /* What there is of control groups is known once they were tried; they describe the rest themselves. */
 static int daemon_start_cgroups(struct daemon *d, struct err *e)
 {
@@ -299,7 +314,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 	struct supervisor *s = &d->s;
 	int r;
 
-	r = daemon_check_features(d, e);
+	r = daemon_check_proc(e);
+	if (r == 0)
+		r = daemon_check_features(d, e);
 	if (r == 0)
 		r = daemon_become_rootless(d, e);
 	if (r < 0)

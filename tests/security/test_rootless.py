@@ -104,6 +104,14 @@ def test_doctor_says_of_control_groups_what_a_supervisor_says(polyvisor, daemon)
     assert (row["state"] == "absent") == row["without"].startswith("No control groups")
 
 
+def test_the_proc_of_another_namespace_is_refused(polyvisor, tmp_path):
+    done = subprocess.run(["unshare", "--fork", "--pid", "--kill-child", polyvisor, "serve", "--listen",
+                           f"127.0.0.1:{conftest.free_port()}", "--state", tmp_path / "state"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "/proc is not that of this process's pid namespace" in done.stderr and "--mount-proc" in done.stderr
+
+
 def test_strict_refuses_without_control_groups(polyvisor, tmp_path):
     done = subprocess.run(["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", polyvisor, "serve", "--isolation",
                            "strict", "--cgroups", "none", "--listen", f"127.0.0.1:{conftest.free_port()}", "--state",
