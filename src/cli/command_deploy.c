@@ -23,7 +23,7 @@ static const struct option_row rows[] = {
 	option_list("env", 'e', "NAME=VALUE", VALUE(environment),
 		"an environment variable; one or more replace all that the function had"),
 	option_list("set", 's', "NAME=VALUE", VALUE(settings),
-		"a setting: concurrency, queue, spares, keep-alive, log-bytes, ..."),
+		"a setting: network, concurrency, queue, spares, keep-alive, cpu, ..."),
 	option_text("description", 0, "TEXT", VALUE(description), "a note, shown by show"),
 	option_choice("isolation", "function|request", VALUE(isolation),
 		"use isolates again, or make a fresh one for each invocation"),

@@ -645,6 +645,11 @@ def test_deploy_again_refused_changes_nothing(run, script, tmp_path):
     assert requests_that_change(script) == [f"PUT {FUNCTIONS}/f/configuration"]
 
 
+def test_deploy_help_names_what_can_be_set(run):
+    told = run("deploy", "--help").stdout
+    assert all(setting in told for setting in ("network", "concurrency", "queue", "spares", "keep-alive", "cpu"))
+
+
 # deploy of what must be compiled: only by the manifests beside the program
 
 @pytest.fixture
