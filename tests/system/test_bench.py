@@ -287,6 +287,17 @@ def test_density(polyvisor, tmp_path):
     assert result["templates"]["python"]["pss_more_kb_each"] > 0
 
 
+def test_efficiency(polyvisor, tmp_path):
+    result = result_of(tmp_path, "efficiency", "--functions", "python-hello", "--seconds", "1")
+    rows = {(row["mode"], row["system"], row["language"]): row for row in result["ratios"]}
+    assert set(rows) == {("steady", "process", "python"), ("burst", "process", "python")}
+    steady = result["functions"][0]["steady"]
+    for system in ("polyvisor", "process"):
+        assert steady[system]["errors"] == 0 and steady[system]["count"] > 0 and steady[system]["ops_per_s_gb"] > 0
+    assert rows["steady", "process", "python"]["ratio"] == pytest.approx(
+        steady["polyvisor"]["ops_per_s_gb"] / steady["process"]["ops_per_s_gb"], rel=0.02)
+
+
 def test_all_without_time_says_so(polyvisor, tmp_path):
     answer = json.loads(bench(tmp_path, "all", "--json", "--minutes", "0", "--report", tmp_path / "report", "--write", tmp_path / "docs").stdout)
     assert {step["failed"] for step in answer["result"]["steps"].values()} == {"no time was left"}
