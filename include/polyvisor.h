@@ -93,7 +93,10 @@ int pv_init_failed(pv_handle *handle, const char *type, const char *json, size_t
 /* Writes a sentence to the function's log. */
 int pv_note(pv_handle *handle, const char *text);
 
-/* The warm-up events of the function, by index from 0; 0 and the event, or -ENOENT past the last.
+/*
+ * The warm-up events of the function, by index from 0, in order; 0 and the event, which stays valid until
+ * the next call, or -ENOENT past the last. They come with the function's package, see
+ * docs/lifecycle-hooks.md; there are none by exec.
  */
 int pv_warmup(pv_handle *handle, size_t index, const void **ret_event, size_t *ret_size);
 

@@ -9,6 +9,7 @@
  *                                    from here on every mount is locked; the ids are not mapped yet
  *     ... the supervisor maps the ids ...
  *     namespaces_furnish(...)        loopback, host name, no further namespaces of most kinds
+ *     namespaces_make_tmp(...)       a /tmp for the code while it loads; isolates cover it with theirs
  */
 #pragma once
 
@@ -24,6 +25,9 @@ int namespaces_own(bool network) MUST_CHECK;
 
 /* Needs mapped ids. `isolates`: how many of them may have namespaces at once. */
 int namespaces_furnish(bool network, unsigned isolates) MUST_CHECK;
+
+/* Needs mapped ids, and CAP_SYS_ADMIN over the mounts. */
+int namespaces_make_tmp(unsigned megabytes) MUST_CHECK;
 
 /*
  * Bounds the tasks of the caller's pid namespace, whose /proc is mounted, by their highest number: a

@@ -120,6 +120,16 @@ static int step_furnish(struct envelope *envelope)
 	return namespaces_furnish(envelope->network < 0, (unsigned)isolates * 2 + 1024);
 }
 
+/* As an isolate has one, so that code which writes there while it is loaded, as libraries do, can. */
+static int step_make_tmp(struct envelope *envelope)
+{
+	uint64_t megabytes = envelope_number(envelope, SETTING_TMP_MB, 0);
+
+	if (!handle_is_confined(envelope->handle) || !megabytes)
+		return 0;
+	return namespaces_make_tmp((unsigned)megabytes);
+}
+
 /* The kernel counts by user, and all isolates of a function are one user: this bounds them together. */
 static uint64_t function_processes(struct envelope *envelope)
 {
@@ -162,10 +172,13 @@ static int step_enter_task_root(struct envelope *envelope)
 
 static int step_attach_tmp(struct envelope *envelope)
 {
+	int r;
+
 	if (envelope->tmp < 0)
 		return 0;
-	return errno_of((int)syscall(
+	r = errno_of((int)syscall(
 		SYS_move_mount, envelope->tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH));
+	return r == 0 && envelope->handle->works_in_tmp ? errno_of(chdir("/tmp")) : r;
 }
 
 /* The isolate is alone in its pid namespace and must see its own numbers. */
@@ -261,6 +274,7 @@ static const struct envelope_step function_steps[] = {
 	{ "The function cannot have namespaces of its own", step_own_namespaces },
 	{ "The function's ids cannot be mapped", step_be_mapped },
 	{ "The function's namespaces cannot be furnished", step_furnish },
+	{ "The function's /tmp cannot be mounted", step_make_tmp },
 	{ "The function's limits cannot be set", step_set_limits },
 	{ "The function cannot lead a session", step_lead_session },
 	{ "The function cannot give up its privileges", step_drop_privileges },

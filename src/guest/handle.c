@@ -194,6 +194,7 @@ void pv_close(pv_handle *handle)
 	fd_close(handle->fd);
 	/* environ still points into become, so its memory stays. */
 	role_done(&handle->launch);
+	warmup_done(&handle->warmup);
 	channel_done(&handle->channel);
 	free(handle);
 }
@@ -278,22 +279,6 @@ size_t handle_reply_limit(struct pv_handle *handle)
 int pv_is_clone(pv_handle *handle)
 {
 	return handle && handle->clone;
-}
-
-int pv_warmup(pv_handle *handle, size_t index, const void **ret_event, size_t *ret_size)
-{
-	struct wire_field field;
-
-	if (!handle || !ret_event || !ret_size || handle->stage == STAGE_BOOTING)
-		return -EINVAL;
-	wire_for_each_field (field, handle->become.fields, handle->become.fields_size) {
-		if (field.key != WIRE_WARMUP || index-- > 0)
-			continue;
-		*ret_event = field.value;
-		*ret_size = field.size;
-		return 0;
-	}
-	return -ENOENT;
 }
 
 int pv_note(pv_handle *handle, const char *text)

@@ -81,6 +81,18 @@ struct environment {
 	size_t count;
 };
 
+/* The warm-up events of the function's package, while they are asked for. */
+struct warmup {
+	bool listed;
+	int folder;
+	struct dirent **names;
+	size_t count;
+	char *event; /* the last one */
+	size_t size;
+};
+
+void warmup_done(struct warmup *warmup);
+
 struct pv_handle {
 	int fd; /* the socket to the supervisor; has the same number in every clone */
 	bool exec;
@@ -88,7 +100,9 @@ struct pv_handle {
 	enum handle_stage stage;
 	struct role become, launch;
 	pid_t template_pids[2]; /* of the processes that this one is a clone of; 0: of none */
-	int landlock; /* a function template's ruleset for its isolates, -1 if there is none */
+	bool works_in_tmp; /* the code changed its working directory to /tmp while it was loaded */
+	int landlock;      /* a function template's ruleset for its isolates, -1 if there is none */
+	struct warmup warmup;
 	struct channel channel;
 	struct reseed reseed;
 	struct environment environment;
@@ -116,6 +130,10 @@ void channel_done(struct channel *channel);
 
 /* Builds the environment of the function and makes it the process's. 0 or -ENOMEM. */
 int environment_apply(struct pv_handle *handle) MUST_CHECK;
+
+/* Before a function template parks: whether what it did to its /tmp leaves isolates apart. 0, or a fault that handle->error
+ * tells. */
+int tmp_check(struct pv_handle *handle) MUST_CHECK;
 
 void reseed_find(struct reseed *reseed);
 /* Gives every generator found new entropy. 0 or -EIO. */

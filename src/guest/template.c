@@ -46,6 +46,13 @@ static int template_park(struct pv_handle *handle, struct clone_template **ret)
 	return clone_park(ret, &options, &handle->error);
 }
 
+/* What must be true of a template before there are clones of it, and parked threads that may hold a lock. */
+static int template_check(struct pv_handle *handle)
+{
+	return handle->stage == STAGE_FUNCTION && handle_is_confined(handle) ? tmp_check(handle)
+									     : 0;
+}
+
 static int template_send_ready(struct pv_handle *handle, struct clone_template *t)
 {
 	unsigned char frame[GUEST_FRAME_MAX];
@@ -285,7 +292,9 @@ static int template_by_clone(struct pv_handle *handle)
 	reseed_find(&handle->reseed);
 	/* What a native library printed and libc still holds would be printed by every clone. */
 	fflush(stdout);
-	r = template_park(handle, &t);
+	r = template_check(handle);
+	if (r == 0)
+		r = template_park(handle, &t);
 	if (r < 0) {
 		handle_refuse(handle, 0);
 		return r;

@@ -13,6 +13,9 @@
  *     isolates      how many may live at once    1000
  *     version       of the function              "$LATEST"
  *     memory_mb     memory limit of an isolate   "128"
+ *     tmp_mb        size of the template's /tmp  0: it has none
+ *     warm-up       rounds of the package's      1
+ *                   warm-up events
  *     arn           of the function              ""
  *     log_group     /aws/lambda/NAME             that
  *     log_stream    name of the log stream       ""
@@ -53,6 +56,8 @@
 #define SETTING_ISOLATES "isolates"
 #define SETTING_VERSION "version"
 #define SETTING_MEMORY_MB "memory_mb"
+#define SETTING_TMP_MB "tmp_mb"
+#define SETTING_WARM_UP "warm-up"
 #define SETTING_ARN "arn"
 #define SETTING_LOG_GROUP "log_group"
 #define SETTING_LOG_STREAM "log_stream"

@@ -84,6 +84,10 @@ int guest_spec_encode(const struct guest_spec *s, uint32_t sequence, struct buff
 	wire_put_pair(&w, WIRE_SETTING, SETTING_RUNTIME, s->runtime_identifier);
 	snprintf(number, sizeof(number), "%u", s->memory_mb);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_MEMORY_MB, number);
+	snprintf(number, sizeof(number), "%u", s->tmp_mb);
+	wire_put_pair(&w, WIRE_SETTING, SETTING_TMP_MB, number);
+	snprintf(number, sizeof(number), "%u", s->warm_up);
+	wire_put_pair(&w, WIRE_SETTING, SETTING_WARM_UP, number);
 	snprintf(number, sizeof(number), "%u", s->reply_bytes);
 	wire_put_pair(&w, WIRE_SETTING, SETTING_REPLY_BYTES, number);
 	snprintf(number, sizeof(number), "%u", s->isolates);

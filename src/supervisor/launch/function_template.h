@@ -28,7 +28,8 @@ struct function_template;
 struct guest_spec {
 	const char *name, *handler, *runtime_identifier, *arn, *log_stream;
 	char *const *environment; /* NAME=VALUE, NULL-terminated */
-	uint32_t memory_mb;
+	uint32_t memory_mb, tmp_mb;
+	uint32_t warm_up; /* rounds of the package's warm-up events */
 	uint32_t reply_bytes;
 	uint32_t processes, descriptors; /* 0: no limit */
 	uint32_t isolates;               /* that may live at once */

@@ -155,6 +155,8 @@ static struct guest_spec deployment_spec(struct deployment *d)
 		.environment =
 			d->secrets.environment ? d->secrets.environment : d->config->environment,
 		.memory_mb = d->config->memory_mb,
+		.tmp_mb = d->config->tmp_mb,
+		.warm_up = d->config->settings.warm_up,
 		.reply_bytes = d->config->settings.reply_bytes,
 		.isolates = d->config->settings.concurrency,
 		.confined = !d->registry->supervisor->options.envelope_off,

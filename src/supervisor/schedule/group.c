@@ -102,13 +102,13 @@ static uint64_t overhead_bytes(const struct deployment *d)
 static struct cgroup_limits limits_for(const struct deployment *d, uint32_t room)
 {
 	const struct config *config = d->config;
-	uint64_t template = config->memory_mb * MB + overhead_bytes(d);
+	/* Of an isolate, and of the template. */
 	uint64_t each = (config->memory_mb + config->tmp_mb) * MB + overhead_bytes(d);
 	/* With a budget that is too small for one isolate, the first use fails, not all memory. */
-	uint64_t most = max_of(d->registry->memory_budget, template + each);
+	uint64_t most = max_of(d->registry->memory_budget, 2 * each);
 
 	return (struct cgroup_limits){
-		.memory_bytes = min_of(template + room * each, most),
+		.memory_bytes = min_of((room + 1) * each, most),
 		.processes = (uint32_t)min_of(
 			(uint64_t)config->settings.processes * (room + 1), (uint64_t)INT32_MAX),
 		.cpu_percent = config->settings.cpu_percent,

@@ -70,6 +70,7 @@ static const struct setting_row setting_rows[] = {
 	{ "processes", SETTING(processes), { 0 }, 1, 32768, 256 },
 	{ "descriptors", SETTING(descriptors), { 0 }, 16, 1 << 20, 1024 },
 	{ "cpu", SETTING(cpu_percent), { 0 }, 0, 100000, 0 },
+	{ "warm-up", SETTING(warm_up), { 0 }, 0, 10000, 1 },
 };
 
 static void setting_write(

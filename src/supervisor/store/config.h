@@ -70,6 +70,7 @@ struct config_settings {
 				* count no fewer than 301 by isolate, see envelope/namespaces.c */
 	uint32_t descriptors;  /* "descriptors": open files of a process */
 	uint32_t cpu_percent;  /* "cpu": of one processor, all isolates together; 0: no limit */
+	uint32_t warm_up;      /* "warm-up": rounds of the package's warm-up events; 0: none */
 };
 
 struct config {
