@@ -432,7 +432,7 @@ def test_the_memory_limit_follows_the_number_of_isolates(daemon, with_groups, de
                  (path / "memory.max").exists())
     limit = limit / ("memory.max" if (limit / "memory.max").exists() else "memory.limit_in_bytes")
     before = int(limit.read_text())
-    assert before == (128 + 64 + 2 * (128 + 512 + 64)) * MIB
+    assert before == 3 * (128 + 512 + 64) * MIB
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(6)]
         assert wait_until(lambda: int(limit.read_text()) > 4 * before)
