@@ -6,6 +6,8 @@ sent to nothing. Requests come from wrk over kept connections; memory is proport
 instances that have each answered once.
 """
 
+import collections
+import http.client
 import subprocess
 import time
 
@@ -16,23 +18,35 @@ import program
 import supervisor
 import table as tables
 from peer_process import Failed
-from progress import progress
+from progress import Budget, progress
 from samples import summary
 
-INSTANCES, QUICK_INSTANCES = (1, 10, 100), (1, 10)
+INSTANCES = (1, 10, 100)
 CONNECTIONS = (1, 32)
-LAUNCHES, QUICK_LAUNCHES = 30, 3
-LAUNCH_SECONDS, QUICK_LAUNCH_SECONDS = 20, 0.2  # of one peer at most
-REQUEST_SECONDS = 3
-QUICK_LEAST_SECONDS = 1.2
-IDLE_SECONDS, QUICK_IDLE_SHARE = 60, 0.3
+LAUNCHES = 30
 MEMORY_SHARE = 0.7  # of what is available, at most
+LEAST_SECONDS = 1.2  # of one peer
 SPAWNS = 20
+
+# What one peer gets: counts of instances and seconds for them, launches at most and seconds for
+# them, numbers of connections and seconds with each, whether what compiles is given time first, and
+# whether polyvisor is also measured with a function for each isolate.
+Effort = collections.namedtuple("Effort", "instances idle_s launches launch_s connections request_s warm apart")
+
+
+def effort(options, share):
+    """By the seconds that are there for this peer."""
+    if options.quick:
+        return Effort(INSTANCES[:2], share * 0.3, options.count or 3, 0.2, CONNECTIONS[-1:], 1, False, False)
+    if share == float("inf"):
+        return Effort(INSTANCES, 60, options.count or LAUNCHES, 20, CONNECTIONS, 3, True, True)
+    return Effort(INSTANCES, share * 0.4, options.count or LAUNCHES, share * 0.15, CONNECTIONS, 1, False, True)
 
 
 def arguments(parser):
     parser.add_argument("--prepare", action="store_true", help="only install the peers of other registries, and end")
     parser.add_argument("--only", metavar="NAME,...", help="measure these alone, such as Deno,crun")
+    parser.add_argument("--seconds", type=float, help="measure less of each, in about so many seconds for all")
     parser.add_argument("--count", type=int, help=f"launches of each ({LAUNCHES})")
 
 
@@ -56,13 +70,12 @@ def measure_launches(peer, count, seconds):
     return {"launch_us": summary(ready), "first_answer_us": summary(first)}
 
 
-def measure_requests(peer, quick):
+def measure_requests(peer, given):
     url, end = peer.serve()
     try:
-        if quick:
-            return {str(CONNECTIONS[-1]): load.wrk(url, CONNECTIONS[-1], 1)}
-        load.wrk(url, CONNECTIONS[-1], 1)  # until what compiles has compiled
-        return {str(n): load.wrk(url, n, REQUEST_SECONDS) for n in CONNECTIONS}
+        if given.warm:
+            load.wrk(url, given.connections[-1], 1)
+        return {str(n): load.wrk(url, n, given.request_s) for n in given.connections}
     finally:
         end()
 
@@ -95,22 +108,21 @@ def measure_idle(measure, counts, seconds):
 def measure_peer(peer, options, seconds):
     """One peer; where something of it fails, the reason, and what was measured until then."""
     result = {"language": peer.language, "instance": peer.how, "set_up": peer.advice, "version": None}
-    why = peer.missing() or ("the time of --quick was over" if seconds < QUICK_LEAST_SECONDS else None)
+    why = peer.missing() or ("the time for all peers was over" if seconds < LEAST_SECONDS else None)
     if why:
         return {**result, "failed": why}
-    quick = options.quick
-    idle_seconds = seconds * QUICK_IDLE_SHARE if quick else IDLE_SECONDS
+    given = effort(options, seconds)
     try:
         with peer:
             result["version"] = peer.version()
-            result["idle"] = measure_idle(peer.idle, QUICK_INSTANCES if quick else INSTANCES, idle_seconds)
+            result["idle"] = measure_idle(peer.idle, given.instances, given.idle_s)
             peer.end_idle()
-            result.update(measure_launches(peer, options.count or (QUICK_LAUNCHES if quick else LAUNCHES),
-                                           QUICK_LAUNCH_SECONDS if quick else LAUNCH_SECONDS))
-            result["requests"] = measure_requests(peer, quick)
-            if hasattr(peer, "idle_apart") and not quick:
-                result["idle_apart"] = measure_idle(peer.idle_apart, INSTANCES, idle_seconds)
-    except (Failed, supervisor.Failed, OSError, subprocess.SubprocessError) as error:
+            result.update(measure_launches(peer, given.launches, given.launch_s))
+            result["requests"] = measure_requests(peer, given)
+            if hasattr(peer, "idle_apart") and given.apart:
+                result["idle_apart"] = measure_idle(peer.idle_apart, given.instances, given.idle_s)
+    except (Failed, supervisor.Failed, program.Missing, OSError, ValueError, http.client.HTTPException,
+            subprocess.SubprocessError) as error:
         result["failed"] = f"{type(error).__name__}: {error}"
     return result
 
@@ -122,7 +134,8 @@ def _chosen(options):
     names = {name.strip().lower() for name in options.only.split(",")}
     known = {peer.name.lower() for peer in rows}
     if names - known:
-        raise program.Missing(f"there is no peer {', '.join(sorted(names - known))}: there are {', '.join(sorted(known))}")
+        raise program.Missing(f"there is no peer {', '.join(sorted(names - known))}: "
+                              f"there are {', '.join(sorted(known))}")
     return [peer for peer in rows if peer.name.lower() in names]
 
 
@@ -131,10 +144,11 @@ def run(options, report):
         peer_table.prepare()
         return {"prepared": peer_table.CACHE, "packages": peer_table.PACKAGES}
     rows, results = _chosen(options), {}
+    budget = Budget(options.seconds) if options.seconds and not options.quick else options.budget
     floor_us = floor()
     for i, peer in enumerate(rows):
         progress(f"{i + 1}/{len(rows)} {peer.name}")
-        results[peer.name] = measure_peer(peer, options, options.budget.left() / (len(rows) - i))
+        results[peer.name] = measure_peer(peer, options, budget.left() / (len(rows) - i))
     result = {"floor_spawn_us": floor_us, "connections": list(CONNECTIONS), "instances": list(INSTANCES), "peers": results}
     _write(result, report)
     return result

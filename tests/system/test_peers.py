@@ -65,7 +65,7 @@ def polyvisor_bench(tmp_path):
 def test_a_peer_that_is_not_here_is_reported_with_the_reason(monkeypatch):
     measured = peer("deno")
     monkeypatch.setattr(measured, "needs", [("/nonexistent/deno", "run this")])
-    options = type("Options", (), {"quick": True, "count": 1})
+    options = type("Options", (), {"quick": True, "count": 1, "seconds": None})
     result = peers.measure_peer(measured, options, 5)
     assert result["failed"] == "/nonexistent/deno is missing: run this" and "launch_us" not in result
     assert "NOT MEASURED" in peers.table({"peers": {"Deno": result}, "floor_spawn_us": peers.floor()})
@@ -76,7 +76,7 @@ def test_a_wrong_answer_is_no_answer(monkeypatch):
     text = "import http.server, os; http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), " \
            "http.server.BaseHTTPRequestHandler).serve_forever()"
     monkeypatch.setattr(measured, "command", lambda *_: ["/usr/bin/python3", "-c", text])
-    options = type("Options", (), {"quick": True, "count": 1})
+    options = type("Options", (), {"quick": True, "count": 1, "seconds": None})
     result = peers.measure_peer(measured, options, 5)
     assert "HTTP/1.0 501" in result["failed"] and "launch_us" not in result
 
