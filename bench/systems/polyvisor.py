@@ -33,7 +33,8 @@ class Polyvisor(System):
         root = pathlib.Path(function.path)
         package = zip_of({str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()})
         self.supervisor.create(function.name, function.runtime, function.handler, package,
-                               {"network": "host"} if function.needs_server else {}, function.timeout_s, function.memory_mb)
+                               {"warm-up": getattr(function, "warm_up", 1), **({"network": "host"} if function.needs_server else {})},
+                               timeout=function.timeout_s, memory_mb=function.memory_mb)
 
     def call(self, function, event):
         status, head, body = self.connections.post(f"{FUNCTIONS}/{function.name}/invocations", event)

@@ -36,7 +36,8 @@ def prepare(function, url):
 def deploy(daemon, function, *options):
     network = ["--set", "network=host"] if function.needs_server else []
     daemon.deploy(function.path, function.name, "--runtime", function.runtime, "--handler", function.handler,
-                  "--memory", function.memory_mb, "--timeout", function.timeout_s, *network, *options)
+                  "--memory", function.memory_mb, "--timeout", function.timeout_s, "--set", f"warm-up={function.warm_up}",
+                  *network, *options)
 
 
 def invoke(daemon, function):
