@@ -30,7 +30,7 @@ STEPS = {
     "throughput": (["--rounds", "2"], ["--quick"], 240),
     "density": ([], ["--quick"], 420),
     "efficiency": (["--functions", SHORT_FUNCTIONS, "--systems", "polyvisor,process", "--seconds", "4"], ["--quick"], 330),
-    "replay": (["--systems", "polyvisor,process"], ["--quick"], 300),
+    "replay": (["--systems", "polyvisor,process"], ["--quick"], 330),
     "peers": (["--quick"], ["--quick"], 120),
 }
 

@@ -35,9 +35,10 @@ AIMS = {"memory": -95, "p99": -95}
 BASELINE = "process"
 MEMORY_MB_UNKNOWN = 64
 LONGEST_MS = 600_000
-USUAL = {"minutes": 30, "speed": 20.0, "warm_up": 10, "systems": "polyvisor,process"}
-QUICK = {"minutes": 10, "speed": 60.0, "warm_up": 3, "systems": "polyvisor,process"}
-DRAIN_SECONDS = 20
+USUAL = {"minutes": 20, "speed": 10.0, "warm_up": 10, "systems": "polyvisor,process"}
+QUICK = {"minutes": 3, "speed": 20.0, "warm_up": 1, "systems": "polyvisor,process"}
+DRAIN_SECONDS = 20  # for what is under way at the end
+QUICK_DRAIN_SECONDS = 3
 
 
 @dataclasses.dataclass
@@ -61,10 +62,10 @@ def numbers(text):
 def arguments(parser):
     add = parser.add_argument
     add("trace", metavar="TRACE", help="a directory in the format of Azure Functions 2019, or a CSV file in that of 2021")
-    add("--minutes", type=int, help="of the trace (30)")
-    add("--warm-up", type=int, help="the first minutes, which are replayed, but not measured (10, and a third of the minutes at most)")
+    add("--minutes", type=int, help="of the trace (20)")
+    add("--warm-up", type=int, help="the first minutes, which are replayed, but not measured (10, and half of the minutes at most)")
     add("--first", type=int, default=0, help="the minute of the trace to begin with (0)")
-    add("--speed", type=float, help="how much faster than recorded (20: a minute takes three seconds)")
+    add("--speed", type=float, help="how much faster than recorded (10: a minute takes six seconds)")
     add("--functions", type=int, default=0, help="so many of the trace's functions, by chance (all)")
     add("--duration-scale", type=float, help="of recorded durations (1 / speed)")
     add("--memory-scale", type=float, default=0.1, help="of recorded memory, kept by each isolate for its whole life (0.1)")
@@ -72,6 +73,7 @@ def arguments(parser):
     add("--systems", help=f"of {','.join(systems.NAMES)} ({USUAL['systems']})")
     add("--keep-alive", type=numbers, default=[600],
         help="seconds of the trace that an idle isolate is kept (600); of several, 60,600,1200, polyvisor alone is run with each")
+    add("--own-keep-alive", type=int, help="the same for polyvisor alone, where a start costs little (as --keep-alive)")
     add("--spares", type=numbers, default=[0], help="isolates of each function kept ready (0), or several such numbers")
     add("--seed", type=int, default=1, help="of all that chance decides (1)")
 
@@ -80,9 +82,10 @@ def settle(options):
     """Fills in what was not given."""
     for name, value in (QUICK if options.quick else USUAL).items():
         if getattr(options, name) is None:
-            setattr(options, name, min(value, options.minutes // 3) if name == "warm_up" else value)
+            setattr(options, name, min(value, options.minutes // 2) if name == "warm_up" else value)
     options.duration_scale = options.duration_scale or 1 / options.speed
     options.systems = options.systems.split(",")
+    options.drain = QUICK_DRAIN_SECONDS if options.quick else DRAIN_SECONDS
     unknown = set(options.systems) - set(systems.NAMES)
     if unknown or options.speed <= 0 or not 0 <= options.warm_up < options.minutes or not 0 <= options.spin <= 1:
         raise program.Missing(f"the replay cannot be run with {', '.join(unknown) or 'these numbers'}: systems are "
@@ -155,10 +158,11 @@ def build(folder):
 
 
 def scaled_keep_alive(seconds, speed):
-    return max(1, round(seconds / speed))
+    """In whole seconds of the replay, since polyvisor takes no others; only what is nothing stays nothing."""
+    return max(1, round(seconds / speed)) if seconds else 0
 
 
-def run_system(system, work, what):
+def run_system(system, work, what, drain_seconds):
     """Replays all of it in one system; its result, its records, and its memory over time."""
     baseline_kb = memory.settled_available_kb(seconds=2)
     with system:
@@ -169,9 +173,10 @@ def run_system(system, work, what):
         progress.progress(f"{what}: replaying for {work.seconds:.0f} s")
         loop = OpenLoop(lambda index, event: system.call(work.functions[index], event), events)
         with Sampler(system.roots, baseline_kb=baseline_kb) as sampler:
-            records = loop.run(DRAIN_SECONDS)
+            records = loop.run(drain_seconds)
     measured = loop.zero - sampler.start + work.warm_up
-    return {**summarise(records, work), "memory": sampler.summary(measured),
+    kept = sum(work.functions[each.index].kb for each in records if each.start != "warm" and not each.failure)
+    return {**summarise(records, work), "memory": {**sampler.summary(measured), "kept_mb": round(kept / 1024, 1)},
             "processors_busy": sampler.processors_busy}, records, sampler.samples
 
 
@@ -223,9 +228,11 @@ def compare(results):
 def run_all(options, work, report):
     results, logs, memories = {}, {}, {}
     for name in options.systems:
-        settings = {"spares": options.spares[0], "warm": "all"} if name == "polyvisor" else {}
-        system = systems.make(name, keep_alive=scaled_keep_alive(options.keep_alive[0], options.speed), **settings)
-        results[name], logs[name], memories[name] = run_system(system, work, name)
+        is_own = name == "polyvisor"
+        settings = {"spares": options.spares[0], "warm": "all"} if is_own else {}
+        keep_alive = options.own_keep_alive if is_own and options.own_keep_alive is not None else options.keep_alive[0]
+        system = systems.make(name, keep_alive=scaled_keep_alive(keep_alive, options.speed), **settings)
+        results[name], logs[name], memories[name] = run_system(system, work, name, options.drain)
         results[name]["description"] = system.description
     draw(report, logs, memories, work)
     return results
@@ -255,7 +262,7 @@ def run_policies(options, work, report):
     for keep_alive in options.keep_alive:
         for spares in options.spares:
             system = systems.make("polyvisor", keep_alive=scaled_keep_alive(keep_alive, options.speed), spares=spares, warm="all")
-            result, _, _ = run_system(system, work, f"keep-alive {keep_alive} s, {spares} spares")
+            result, _, _ = run_system(system, work, f"keep-alive {keep_alive} s, {spares} spares", options.drain)
             rows.append({"keep_alive_s": keep_alive, "spares": spares, **result})
     report.csv("replay-policy", ["keep_alive_s", "spares", "cold", "pss_mean_mb", "pss_peak_mb", "overhead_p50_ms", "overhead_p99_ms"],
                [[row["keep_alive_s"], row["spares"], row["cold"], row["memory"]["pss_mean_mb"], row["memory"]["pss_peak_mb"],
@@ -276,7 +283,8 @@ def run(options, report):
         with tempfile.TemporaryDirectory(prefix="polyvisor-replay-") as folder:
             build(folder)
             work = Work(options, folder)
-            result = {**work.facts(options), "keep_alive_s": options.keep_alive, "spares": options.spares}
+            result = {**work.facts(options), "keep_alive_s": options.keep_alive, "spares": options.spares,
+                      "own_keep_alive_s": options.own_keep_alive}
             if len(options.keep_alive) * len(options.spares) > 1:
                 return {**result, "policies": run_policies(options, work, report)}
             results = run_all(options, work, report)
@@ -291,6 +299,7 @@ def mixed(counts):
 
 
 def heading(result):
+    own = "" if result["own_keep_alive_s"] is None else f", polyvisor's {result['own_keep_alive_s']} s"
     return (f"{result['trace']}: {result['invocations']:,} invocations of {result['functions_invoked']} functions in {result['minutes']} minutes "
             f"(from minute {result['first_minute']}), at {result['speed']:g} times the speed: {result['seconds']:.0f} s\n"
             f"the first {result['warm_up_minutes']} minutes are not measured; arrivals {result['arrivals']}\n"
@@ -298,11 +307,11 @@ def heading(result):
             f"p99 {result['duration_ms']['p99']:.1f} ms), {100 * result['spin_share']:.0f} % of them spinning, the rest asleep\n"
             f"memory times {result['memory_scale']:g} (then {result['kept_mb_mean']} MB on average), kept by every isolate for its whole life\n"
             f"offered: {result['offered_per_s']:,}/s, {result['offered_busy']} at once on average, {result['offered_processors']} "
-            f"processors of spinning; keep-alive {', '.join(map(str, result['keep_alive_s']))} s of the trace; seed {result['seed']}\n"
+            f"processors of spinning; keep-alive {', '.join(map(str, result['keep_alive_s']))} s of the trace{own}; seed {result['seed']}\n"
             f"functions: {mixed(result['functions_by_language'])}; invocations: {mixed(result['invocations_by_language'])}")
 
 
-ROWS = ["SYSTEM", ">SERVED", ">FAILED", ">COLD", ">PSS MEAN", ">PEAK", ">SYSTEM MEAN", ">P50", ">P99", ">P99.9", ">SLOWDOWN P50", ">P99",
+ROWS = ["SYSTEM", ">SERVED", ">FAILED", ">COLD", ">PSS MEAN", ">PEAK", ">KEPT", ">SYSTEM MEAN", ">P50", ">P99", ">P99.9", ">SLOWDOWN P50", ">P99",
         ">OVERHEAD P50", ">P99", ">P99.9", ">CPU", ">LATE P99"]
 
 
@@ -310,7 +319,7 @@ def row(name, each):
     m, latency, slow, over = each["memory"], each["latency_ms"], each["slowdown"], each["overhead_ms"]
     ms = [tables.number(value, 1) for value in latency.values()]
     return [name, f"{each['served']:,}", each["failed"] + each["unfinished"], f"{each['cold']:,}",
-            f"{m['pss_mean_mb']:,.0f} MB", f"{m['pss_peak_mb']:,.0f} MB", f"{m['system_mean_mb']:,.0f} MB", *ms,
+            f"{m['pss_mean_mb']:,.0f} MB", f"{m['pss_peak_mb']:,.0f} MB", f"{m['kept_mb']:,.0f} MB", f"{m['system_mean_mb']:,.0f} MB", *ms,
             tables.times(slow["p50"]), tables.times(slow["p99"]), *[tables.number(value, 1) for value in over.values()],
             each["processors_busy"], tables.number(each["generator_late_ms"]["p99"], 1)]
 
@@ -330,6 +339,8 @@ def verdict(c):
 def table(result):
     foot = ("\n\nlatencies and overheads in ms, from when an invocation was due; overhead: what it took longer than the duration it asked for;\n"
             "cold: invocations that were not served by a warm isolate; cpu: processors busy, the load generator included;\n"
+            "kept: what the functions themselves were asked to keep, in all isolates that were started, the warm-up's included: no system\n"
+            "can hold less at once while it ends no isolate; system mean: what the machine has less of free memory than before;\n"
             "late: of the load generator. Durations below 1 ms count as 1 ms in slowdowns.")
     if "policies" in result:
         rows = [[each["keep_alive_s"], each["spares"], *row("", each)[1:]] for each in result["policies"]]

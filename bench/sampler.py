@@ -1,7 +1,7 @@
 """Samples the memory of a system while it is under load, in a process of its own so that neither waits for the other.
 
 To read a process's smaps_rollup takes a tenth of a millisecond and more, and there may be a thousand, so
-samples are a second apart, and farther where one takes longer than a twentieth of that.
+samples are a second apart, and farther, up to five, where one takes longer than a tenth of that.
 """
 
 import os
@@ -12,7 +12,8 @@ import time
 
 import memory
 
-SHARE = 20
+SHARE = 10
+LONGEST_SECONDS = 5
 
 
 def busy_jiffies():
@@ -51,7 +52,7 @@ class Sampler:
     def _run(self):
         took = 0.0
         try:
-            while not self.ending.wait(max(self.interval, SHARE * took) if self.samples else 0.05):
+            while not self.ending.wait(max(self.interval, min(SHARE * took, LONGEST_SECONDS)) if self.samples else 0.05):
                 took = self._sample()
             self._sample()
         except (OSError, ValueError):
