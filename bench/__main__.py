@@ -57,9 +57,10 @@ def parse(words):
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--report", metavar="DIR", default=f"bench-report/{name}",
                         help="where report.json, CSV files and plots go (bench-report/%s)" % name)
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="leave out what does not fit into so many seconds")
     getattr(module, "arguments", lambda parser: None)(parser)
     options = parser.parse_args(words[1:])
-    options.budget = progress.Budget(QUICK_SECONDS if options.quick else None)
+    options.budget = progress.Budget(options.within or (QUICK_SECONDS if options.quick else None))
     return name, module, options
 
 

@@ -98,7 +98,9 @@ def _step(name, options, deadline, report):
         return {"failed": str(error)}
     progress(f"{name}, with {left / 60:.0f} minutes left")
     start = time.monotonic()
-    found = _run_bench(name, words, min(STEPS[name][2], left), os.path.join(report.directory, name))
+    seconds = min(STEPS[name][2], left)
+    within = [] if options.quick else ["--within", f"{seconds - ENDING_SECONDS:.0f}"]
+    found = _run_bench(name, [*words, *within], seconds, os.path.join(report.directory, name))
     return {**found, "words": [word if not os.path.isabs(word) else os.path.basename(word) for word in words],
             "seconds": round(time.monotonic() - start, 1)}
 

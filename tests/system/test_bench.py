@@ -63,6 +63,25 @@ def test_steps_are_logarithmic():
     assert density.steps(300) == [1, 10, 100, 300]
 
 
+def test_density_leaves_out_what_does_not_fit():
+    class Late:
+        def __init__(self):
+            self.now = 0
+
+        def used(self):
+            return self.now
+
+        def left(self):
+            return 30 - self.now
+
+    plan = density.Plan.__new__(density.Plan)
+    plan.budget, plan.stopped, done = Late(), [], []
+    for n in plan.steps(10_000, done):
+        done.append(n)
+        plan.budget.now += 5  # after 15 of 30 seconds, as much again does not fit beside what ending takes
+    assert (done, plan.stopped) == ([1, 10, 100], [1000])
+
+
 def test_tables_line_up():
     text = tables.table(["name", ">figure"], [["a", 1], ["longer", 1000]])
     assert text.split("\n") == ["name    figure", "a            1", "longer    1000"]
@@ -165,7 +184,7 @@ def test_verdict_of_first_use():
 
 def functions(deployed, in_use, supervisor_mb=50, all_mb=2000, growth=1.1):
     return {"functions": [{"functions": 1, "in_use": 1, "launch_p50_us": 10},
-                          {"functions": deployed, "in_use": in_use, "supervisor_kb": supervisor_mb * 1024, "system_kb": all_mb * 1024,
+                          {"functions": deployed, "in_use": in_use, "supervisor_kb": supervisor_mb * 1024, "system_kb": all_mb * 1024, "pss_kb": 1,
                            "launch_over_first": growth}], "isolates": {}}
 
 
@@ -174,6 +193,13 @@ def functions(deployed, in_use, supervisor_mb=50, all_mb=2000, growth=1.1):
                                                 ((10_000, 1000, 1, 1, 1.21), "missed: launch")])
 def test_verdict_of_density(arguments, verdict):
     assert verdict_of({"density": {"result": functions(*arguments)}}, "10,000 functions") == [verdict]
+
+
+@pytest.mark.parametrize("system_kb, pss_kb, verdict", [(614, 300, "met"), (615, 300, "missed"), (-5, 300, "not measured"), (299, 300, "not measured")])
+def test_verdict_of_an_isolate(system_kb, pss_kb, verdict):
+    isolates = {"python": [{"isolates": 1000, "system_kb_each": system_kb, "pss_more_kb_each": pss_kb}]}
+    found = verdict_of({"density": {"result": {**functions(1, 1), "isolates": isolates}}}, "one more idle")
+    assert len(found) == 1 and found[0].split(":")[0] == verdict
 
 
 def test_verdict_of_throughput():
