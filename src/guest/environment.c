@@ -34,6 +34,9 @@ static const struct environment_reserved {
 	{ "LANG", NULL, "C.UTF-8" },
 	{ "TZ", NULL, ":UTC" },
 	{ "HOME", NULL, "/tmp" },
+	/* OpenMP's threads wait for each other by spinning, as if the processors were theirs alone. Eight
+	 * isolates with scikit-learn on two processors answered 22 requests a second, and so 539. */
+	{ "OMP_WAIT_POLICY", NULL, "PASSIVE" },
 };
 
 static bool environment_has(const struct environment *environment, const char *name)

@@ -156,3 +156,12 @@ def test_warm_up_events_are_handled_before_there_are_isolates(daemon, language, 
     assert seen(isolation="request", **{"warm-up": "3"}) == [[1, 2] * 3 + [7]] * 2
     assert seen(**{"warm-up": "0"}) == [[7], [7, 7]]
     assert seen(launch="exec") == [[7], [7, 7]]
+
+
+def test_openmp_waits_without_spinning_unless_told_otherwise(daemon):
+    code = "import os\nfound = os.environ['OMP_WAIT_POLICY']\n\ndef handler(event, context):\n    return found\n"
+    deployed(daemon, code)
+    assert daemon.invoke("loading", {}).json() == "PASSIVE"
+    daemon.request("DELETE", FUNCTIONS + "/loading")
+    deployed(daemon, code, Environment={"Variables": {"OMP_WAIT_POLICY": "ACTIVE"}})
+    assert daemon.invoke("loading", {}).json() == "ACTIVE"
