@@ -158,10 +158,11 @@ def test_warm_up_events_are_handled_before_there_are_isolates(daemon, language, 
     assert seen(launch="exec") == [[7], [7, 7]]
 
 
-def test_openmp_waits_without_spinning_unless_told_otherwise(daemon):
-    code = "import os\nfound = os.environ['OMP_WAIT_POLICY']\n\ndef handler(event, context):\n    return found\n"
+@pytest.mark.parametrize("name, usual, other", [("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"), ("OPENBLAS_THREAD_TIMEOUT", "4", "26")])
+def test_threads_of_libraries_wait_without_spinning_unless_told_otherwise(daemon, name, usual, other):
+    code = f"import os\nfound = os.environ['{name}']\n\ndef handler(event, context):\n    return found\n"
     deployed(daemon, code)
-    assert daemon.invoke("loading", {}).json() == "PASSIVE"
+    assert daemon.invoke("loading", {}).json() == usual
     daemon.request("DELETE", FUNCTIONS + "/loading")
-    deployed(daemon, code, Environment={"Variables": {"OMP_WAIT_POLICY": "ACTIVE"}})
-    assert daemon.invoke("loading", {}).json() == "ACTIVE"
+    deployed(daemon, code, Environment={"Variables": {name: other}})
+    assert daemon.invoke("loading", {}).json() == other
