@@ -12,6 +12,7 @@ import load
 import memory
 
 RECEIVE = 1 << 16
+SLACK_SECONDS = 0.2
 
 
 class Failed(Exception):
@@ -163,8 +164,9 @@ NOTHING = {"requests_per_s": 0.0, "p50_us": None, "p90_us": None, "p99_us": None
 
 def load_until(url, connections, seconds_left, seconds, body):
     """wrk for the whole seconds that are left of `seconds`; its rate is over those and what is gone already, so that
-    what a start took counts."""
-    if seconds_left < 1:
+    what a start took counts. Where there was none to wait for, hardly anything is gone."""
+    whole = int(seconds_left + SLACK_SECONDS)
+    if whole < 1:
         return dict(NOTHING)
-    result = load.wrk(url, connections, int(seconds_left), body)
-    return {**result, "requests_per_s": round(result["count"] / (seconds - seconds_left + int(seconds_left)), 1)}
+    result = load.wrk(url, connections, whole, body)
+    return {**result, "requests_per_s": round(result["count"] / (seconds - seconds_left + whole), 1)}
