@@ -314,7 +314,9 @@ static void envelope_take(
 			continue;
 		/* Not err_errno(): strerror_r() takes the lock of the message catalogues. */
 		err_set(e, r, "%s: %s", steps[i].failed, strerrordesc_np(-r));
-		(void)note_send(envelope->socket, e->text, r);
+		/* Closed already, it is where the clone is to have it. */
+		if (note_send(envelope->socket, e->text, r) < 0)
+			(void)note_send(envelope->handle->fd, e->text, r);
 		_exit(ENVELOPE_EXIT);
 	}
 }

@@ -271,11 +271,13 @@ static int template_serve(struct pv_handle *handle, struct clone_template **t)
 			*t = NULL;
 			return template_become_clone(&envelope);
 		}
+		/* Before the descriptors are closed: once they are, the supervisor takes the clone for
+		 * one that ended without a word. */
+		if (r < 0)
+			handle_refuse(handle, envelope.sequence);
 		fd_message_done(&message);
 		/* The next function's clone must not find this one's secrets. */
 		explicit_bzero(role->data, (size_t)message.size);
-		if (r < 0)
-			handle_refuse(handle, envelope.sequence);
 		clones += clones < GATHER_CLONES;
 	}
 }

@@ -8,6 +8,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/host/features.h"
 #include "supervisor/host/rootless.h"
+#include "supervisor/host/subordinate_ids.h"
 #include "supervisor/launch/cgroup.h"
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/network.h"
@@ -285,6 +286,18 @@ static int daemon_start_cgroups(struct daemon *d, struct err *e)
 		"limits of memory; see `polyvisor doctor`");
 }
 
+static void daemon_check_user_ids(const struct daemon *d)
+{
+	uint32_t first = d->s.options.first_uid;
+	char owner[64];
+
+	if (geteuid() == 0 && subordinate_ids_overlap(SUBORDINATE_IDS, first, FUNCTION_UIDS_COUNT,
+				      owner, sizeof(owner)))
+		log_warning("weaker here: user ids from %u on are also %s's (%s), who may signal "
+			    "functions; use another range by --first-uid",
+			first, owner, SUBORDINATE_IDS);
+}
+
 static int daemon_become_rootless(struct daemon *d, struct err *e)
 {
 	if (geteuid() == 0)
@@ -317,6 +330,7 @@ static int daemon_start(struct daemon *d, struct err *e)
 	r = daemon_check_proc(e);
 	if (r == 0)
 		r = daemon_check_features(d, e);
+	daemon_check_user_ids(d);
 	if (r == 0)
 		r = daemon_become_rootless(d, e);
 	if (r < 0)
@@ -342,6 +356,8 @@ static int daemon_start(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	runtimes_attach(s->runtimes, s->loop, s->processes);
+	runtimes_rotate(
+		s->runtimes, s->options.rotate_functions, s->options.rotate_seconds * USEC_PER_SEC);
 	r = supervisor_start_network(s, e);
 	if (r < 0)
 		return r;
@@ -367,6 +383,9 @@ static void daemon_stop(struct daemon *d)
 	if (s->worker)
 		worker_flush(s->worker);
 	s->registry = registry_free(s->registry);
+	/* Isolates that were abandoned with it are freed by a deferred call. */
+	if (s->loop)
+		loop_finish(s->loop);
 	s->runtimes = runtimes_free(s->runtimes);
 	s->network = network_free(s->network);
 	s->worker = worker_free(s->worker);

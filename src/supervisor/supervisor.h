@@ -37,10 +37,12 @@ struct options {
 	bool launch_exec;       /* launch = exec for all functions */
 	bool envelope_off;      /* only to measure what the envelope costs */
 	uint32_t first_uid;     /* of 65536 for functions, when the supervisor is root */
-	bool network_none;      /* default of the functions; else egress */
-	bool allow_host_network;  /* functions may ask for network = host */
-	const char *egress_allow; /* private networks that functions may reach, or NULL */
-	const char *keys;         /* file of access keys; NULL: requests are not signed */
+	uint32_t rotate_functions; /* function templates of one runtime template */
+	uint32_t rotate_seconds;   /* its age */
+	bool network_none;         /* default of the functions; else egress */
+	bool allow_host_network;   /* functions may ask for network = host */
+	const char *egress_allow;  /* private networks that functions may reach, or NULL */
+	const char *keys;          /* file of access keys; NULL: requests are not signed */
 	const char *tls_certificate, *tls_key; /* PEM files; both or none */
 	const char *secrets; /* directory with one file of variables per function, or NULL */
 	const char *cgroups; /* auto, v2, v1 or none */

@@ -7,88 +7,61 @@ invocation ends with a reply or with one of Lambda's errors, what was acknowledg
 import os
 import pathlib
 import random
-import signal
 import threading
 import time
 
 import conftest
 import requests
+import watching
 from languages import LANGUAGES, create, create_probe
 
 KILLS = int(os.environ.get("POLYVISOR_KILLS", "200"))
 ALLOWED = {"Runtime.ExitError", "Sandbox.Timedout", "Runtime.OutOfMemory"}
-
-
-def processes(daemon):
-    """(pid, name, depth of pid namespaces) of the supervisor's children, by their numbers outside."""
-    found = []
-    for pid in pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split():
-        try:
-            status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            continue
-        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        found.append((int(pid), fields["Name"].strip(), len(fields["NSpid"].split())))
-    return found
-
-
-def kill(pid):
-    """By pidfd, and only if it is there; a number that could be wrong is never signalled."""
-    assert pid > 1
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        signal.pidfd_send_signal(fd, signal.SIGKILL)
-        return True
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(fd)
+PARTS = [watching.RUNTIME_TEMPLATE, watching.FUNCTION_TEMPLATE, watching.ISOLATE, watching.INIT]
 
 
 def test_children_are_killed(own_daemon, tmp_path):
-    daemon = own_daemon("--warm", "python,node")
-    names = []
-    for language in LANGUAGES[:2]:
-        for isolation in ("function", "request"):
-            names.append(create_probe(daemon, language, tmp_path, f"{language.name}-{isolation}", Timeout=10,
-                                      Tags={"polyvisor:isolation": isolation}))
-    stop, wrong, outcomes = threading.Event(), [], {"ok": 0, "error": 0}
+    """A victim of each part in turn, at random moments, while every function of every language is called."""
+    daemon = own_daemon("--warm", "all")
+    names = [create_probe(daemon, language, tmp_path, f"{language.name}-{isolation}", Timeout=10,
+                          Tags={"polyvisor:isolation": isolation})
+             for language in LANGUAGES for isolation in ("function", "request")]
+    for name in names:
+        assert daemon.invoke(name, {"a": 1}).json() == {"a": 1}
+    stop, wrong, outcomes = threading.Event(), [], []
 
     def caller(name):
         session = requests.Session()
         while not stop.is_set():
             reply = session.post(f"{daemon.url}{conftest.FUNCTIONS}/{name}/invocations", timeout=60,
-                                 json={"do": "sleep", "with": {"seconds": 0.005}})
+                                 json={"do": "sleep", "with": {"seconds": 0.02}})
             if reply.status_code == 200 and "X-Amz-Function-Error" not in reply.headers:
-                outcomes["ok"] += 1
+                outcomes.append((name, "ok"))
             elif reply.status_code == 200 and reply.json()["errorType"] in ALLOWED:
-                outcomes["error"] += 1
+                outcomes.append((name, reply.json()["errorType"]))
             else:
-                wrong.append((reply.status_code, reply.text[:300]))
+                wrong.append((name, reply.status_code, reply.text[:300]))
 
     callers = [threading.Thread(target=caller, args=(name,)) for name in names]
     for each in callers:
         each.start()
     chooser, killed = random.Random(4711), {}
     while sum(killed.values()) < KILLS and not wrong:
-        time.sleep(chooser.uniform(0, 0.05))
-        children = [c for c in processes(daemon) if "spawn" not in c[1]]
-        if children:
-            pid, name, depth = chooser.choice(children)
-            if kill(pid):
-                killed[(name, depth)] = killed.get((name, depth), 0) + 1
+        time.sleep(chooser.uniform(0, 0.3))
+        part = chooser.choice(PARTS)
+        victims = [pid for pid, its, _ in watching.children(daemon) if its == part]
+        if victims and watching.kill(chooser.choice(victims)):
+            killed[part] = killed.get(part, 0) + 1
     stop.set()
     for each in callers:
         each.join()
-    print(killed, outcomes)
+    print(killed, {what: sum(1 for each in outcomes if each[1] == what) for what in {each[1] for each in outcomes}})
     assert wrong == []
-    assert outcomes["ok"] > KILLS / 4
+    assert min(killed.get(part, 0) for part in PARTS) >= KILLS / 10
     for name in names:
         reply = daemon.invoke(name, {"still": "here"})
         assert reply.json() == {"still": "here"}, reply.text
+        assert (name, "ok") in outcomes, f"{name} was never served meanwhile"
     assert daemon.process.poll() is None
 
 
@@ -96,8 +69,8 @@ def test_the_spawner_is_killed(own_daemon, tmp_path):
     daemon = own_daemon("--warm", "python")
     name = create_probe(daemon, LANGUAGES[0], tmp_path)
     for turn in range(5):
-        spawner = next(pid for pid, process, _ in processes(daemon) if "spawn" in process)
-        assert kill(spawner)
+        spawner = next(pid for pid, _, name in watching.children(daemon) if "spawn" in name)
+        assert watching.kill(spawner)
         time.sleep(0.1)
         other = create_probe(daemon, LANGUAGES[0], tmp_path, f"after-{turn}")
         assert daemon.invoke(other, {"turn": turn}).json() == {"turn": turn}
@@ -133,7 +106,7 @@ def test_the_supervisor_is_killed(own_daemon, tmp_path):
         thread = threading.Thread(target=deployer)
         thread.start()
         time.sleep(chooser.uniform(0.05, 0.6))
-        children = [pid for pid, _, _ in processes(daemon)]
+        children = [pid for pid, _, _ in watching.children(daemon)]
         daemon.kill()
         thread.join()
         deadline = time.monotonic() + 5

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -51,9 +52,21 @@ class Rootless:
         return self.log_path.read_text()
 
     def end(self):
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """setpriv clears the signal by which it would die with unshare, so the supervisor itself is ended."""
+        own = self.process.pid
+        try:
+            inner = int(pathlib.Path(f"/proc/{own}/task/{own}/children").read_text().split()[0])
+            pidfd = os.pidfd_open(inner)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+        except (OSError, IndexError):  # it has ended by itself
+            pass
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +98,40 @@ def test_strict_refuses(polyvisor):
         assert "strict isolation needs" in daemon.log() and "polyvisor doctor" in daemon.log()
     finally:
         daemon.end()
+
+
+def test_its_end_leaves_nothing(polyvisor):
+    daemon = Rootless("--warm", "none")
+    daemon.wait()
+    namespace = os.stat(f"/proc/{daemon.process.pid}/ns/pid_for_children").st_ino
+    daemon.end()
+    left = [each for each in pathlib.Path("/proc").glob("[0-9]*/ns/pid") if namespace_of(each) == namespace]
+    assert left == [] and not daemon.folder.exists()
+
+
+def namespace_of(link):
+    try:
+        return link.stat().st_ino
+    except OSError:  # the process has ended
+        return None
+
+
+def test_user_ids_of_others_are_said(polyvisor, tmp_path):
+    """`--first-uid` in a range that /etc/subuid gives to a person, and the default, which is in none."""
+    given = tmp_path / "subuid"
+    given.write_text("alice:100000:65536\nbob:165536:65536\n")
+    for first, said in (("165000", True), ("300000", False), (None, False)):
+        command = f"mount --bind {given} /etc/subuid && exec timeout -s KILL 5 {polyvisor} serve --listen 127.0.0.1:0 --warm none " \
+                  f"--state {tmp_path / 'state'} " + (f"--first-uid {first}" if first else "")
+        with subprocess.Popen(["unshare", "--mount", "--fork", "--pid", "--mount-proc", "--kill-child", "sh", "-c", command],
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if "serving at" in line:
+                    break
+            process.kill()
+        assert any("alice's (/etc/subuid)" in line for line in lines) == said, lines
 
 
 def test_doctor(polyvisor):

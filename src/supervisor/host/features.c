@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "supervisor/host/egress.h"
+#include "supervisor/host/subordinate_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,6 +205,19 @@ static enum feature_state probe_root(char *detail, size_t size)
 	return present_if(geteuid() == 0);
 }
 
+/* Of the default range: the supervisor warns by itself of another one that it is given. */
+static enum feature_state probe_user_ids(char *detail, size_t size)
+{
+	char owner[64];
+
+	if (!subordinate_ids_overlap(SUBORDINATE_IDS, FUNCTION_UIDS_FIRST, FUNCTION_UIDS_COUNT,
+		    owner, sizeof(owner)))
+		return FEATURE_PRESENT;
+	snprintf(detail, size, "%s gives %s ids from %u on; use --first-uid", SUBORDINATE_IDS,
+		owner, FUNCTION_UIDS_FIRST);
+	return FEATURE_PARTIAL;
+}
+
 static enum feature_state probe_egress(char *detail, size_t size)
 {
 	struct egress_tools tools;
@@ -239,6 +253,9 @@ static const struct feature features[] = {
 	{ "root", "every function has a user id of its own",
 		"all functions are the supervisor's user, apart by namespaces only", FEATURE_STRICT,
 		probe_root },
+	{ "user-ids", "the user ids of functions are nobody else's",
+		"whoever was given ids of that range may signal functions", FEATURE_USEFUL,
+		probe_user_ids },
 	{ "page-privacy", "no other program learns what pages a function has",
 		"page merging or swap may tell tenants of each other's memory", FEATURE_STRICT,
 		probe_page_privacy },

@@ -205,16 +205,27 @@ static void isolate_said_reply(struct isolate *isolate, const struct channel_fra
 	isolate->events->replied(isolate, &reply);
 }
 
+/* A line for the log; with an error it is why a launch fails, which the caller is to hear. */
+static void isolate_note(struct isolate *isolate, const struct channel_frame *frame)
+{
+	size_t size = frame->header.fields_size;
+	const char *text = wire_find(frame->fields, size, WIRE_MESSAGE);
+
+	if (!text)
+		return;
+	isolate->events->line(isolate, text, strlen(text));
+	if (isolate->state == ISOLATE_LAUNCHING &&
+		wire_find_number(frame->fields, size, WIRE_ERRNO, 0))
+		snprintf(isolate->end.text, sizeof(isolate->end.text), "%.127s", text);
+}
+
 static void isolate_frame(struct channel *channel, const struct channel_frame *frame)
 {
 	struct isolate *isolate = container_of(channel, struct isolate, channel);
 	uint16_t type = frame->header.type;
-	const char *text;
 
 	if (type == WIRE_NOTE) {
-		text = wire_find(frame->fields, frame->header.fields_size, WIRE_MESSAGE);
-		if (text)
-			isolate->events->line(isolate, text, strlen(text));
+		isolate_note(isolate, frame);
 	} else if (type == WIRE_HELLO && isolate->state == ISOLATE_LAUNCHING) {
 		isolate_said_hello(isolate, frame);
 	} else if (type == WIRE_IDLE && isolate->state == ISOLATE_LAUNCHING &&

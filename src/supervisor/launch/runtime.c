@@ -30,6 +30,8 @@ struct runtime {
 struct runtimes {
 	struct loop *loop;
 	struct processes *processes;
+	unsigned rotate_clones; /* of one runtime template */
+	usec_t rotate_age;
 	struct list all;
 };
 
@@ -108,6 +110,12 @@ void runtimes_attach(struct runtimes *runtimes, struct loop *loop, struct proces
 {
 	runtimes->loop = loop;
 	runtimes->processes = processes;
+}
+
+void runtimes_rotate(struct runtimes *runtimes, unsigned clones, usec_t age)
+{
+	runtimes->rotate_clones = clones;
+	runtimes->rotate_age = age;
 }
 
 /* An interpreter in PREFIX/bin needs its PREFIX. What extends the root lives as long as the
@@ -333,8 +341,9 @@ static void runtime_rotate(struct runtime *runtime)
 {
 	struct runtime_template *t = runtime->current;
 
-	if (runtime->next || (t->clones < RUNTIME_ROTATE_CLONES &&
-				     usec_monotonic() - t->started_at < RUNTIME_ROTATE_AGE))
+	if (runtime->next ||
+		(t->clones < runtime->runtimes->rotate_clones &&
+			usec_monotonic() - t->started_at < runtime->runtimes->rotate_age))
 		return;
 	if (runtime_boot(runtime, &runtime->next) < 0)
 		log_warning("cannot replace the runtime template of %s; it stays in use",

@@ -24,8 +24,6 @@ struct runtimes;
 struct runtime_template;
 
 #define RUNTIME_START_LIMIT (60 * USEC_PER_SEC) /* from exec to parked */
-#define RUNTIME_ROTATE_AGE (3600 * USEC_PER_SEC)
-#define RUNTIME_ROTATE_CLONES 1000
 
 /* Reads all manifests below `directory`. 0 or -errno with the sentence. */
 int runtimes_load(const char *directory, struct runtimes **ret, struct err *e) MUST_CHECK;
@@ -34,6 +32,9 @@ DEFINE_CLEANUP(struct runtimes *, runtimes_free)
 
 /* What the loaded runtimes work with from now on; both outlive them. */
 void runtimes_attach(struct runtimes *runtimes, struct loop *loop, struct processes *processes);
+
+/* When a runtime template is replaced: after so many function templates, or at such an age. */
+void runtimes_rotate(struct runtimes *runtimes, unsigned clones, usec_t age);
 
 /* Adds the directories of interpreters that are not below /usr to a root. */
 void runtimes_extend_root(struct runtimes *runtimes, struct root_spec *root);

@@ -72,10 +72,16 @@ int loop_add(
 
 int loop_modify(struct loop *loop, struct loop_source *source, uint32_t events)
 {
-	if (source->events == events)
+	uint32_t before = source->events;
+	int r;
+
+	if (before == events)
 		return 0;
 	source->events = events;
-	return loop_control(loop, EPOLL_CTL_MOD, source);
+	r = loop_control(loop, EPOLL_CTL_MOD, source);
+	if (r < 0)
+		source->events = before; /* so that the next one tries again */
+	return r;
 }
 
 void loop_remove(struct loop *loop, struct loop_source *source)
@@ -270,4 +276,10 @@ int loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
 	loop->stopping = true;
+}
+
+void loop_finish(struct loop *loop)
+{
+	while (!list_empty(&loop->deferred))
+		loop_run_deferred(loop);
 }

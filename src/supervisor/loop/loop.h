@@ -64,3 +64,6 @@ void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred);
 /* Runs until loop_stop(). 0 or -errno of epoll itself. */
 int loop_run(struct loop *loop) MUST_CHECK;
 void loop_stop(struct loop *loop);
+
+/* After the last turn: runs what the end of its owners has deferred since. */
+void loop_finish(struct loop *loop);

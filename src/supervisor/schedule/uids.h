@@ -4,11 +4,12 @@
 #pragma once
 
 #include "base/macros.h"
+#include "supervisor/host/subordinate_ids.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define UIDS_COUNT 65536
+#define UIDS_COUNT FUNCTION_UIDS_COUNT
 
 struct uids {
 	uid_t first;   /* of the range; 0: there is none, everything is the supervisor's own user */
