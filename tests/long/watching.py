@@ -6,7 +6,7 @@ import signal
 import time
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-HELPERS = ("polyvisor-spawn", "polyvisor-net")
+RUNTIMES = ("python3", "node", "java")  # everything else but the inits helps: the spawner, the network's programs
 INIT, RUNTIME_TEMPLATE, FUNCTION_TEMPLATE, ISOLATE, HELPER = "init", "runtime template", "function template", "isolate", "helper"
 
 
@@ -21,10 +21,10 @@ def status_of(pid):
 
 def part_of(fields, depth):
     """Which part of polyvisor a child of the supervisor is; `depth` is the supervisor's depth of pid namespaces."""
-    if fields["Name"] in HELPERS:
-        return HELPER
     if fields["Name"] == "polyvisor-init":
         return INIT
+    if fields["Name"] not in RUNTIMES:
+        return HELPER
     return {0: RUNTIME_TEMPLATE, 1: FUNCTION_TEMPLATE, 2: ISOLATE}.get(len(fields["NSpid"].split()) - depth, HELPER)
 
 

@@ -619,8 +619,9 @@ int deployment_launch(struct deployment *d, struct invocation *invocation)
 
 		isolate->invocation = invocation;
 		invocation->isolate = isolate;
-		/* A failure shows as the end of the channel. */
-		if (isolate_send(isolate, &event) < 0)
+		/* One that is gone already has left its reason in the channel, before its end. */
+		r = isolate_send(isolate, &event);
+		if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 			isolate_end(isolate);
 	}
 	return 0;
