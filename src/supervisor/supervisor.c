@@ -52,10 +52,11 @@ struct daemon {
 	usec_t drain_until;
 };
 
-/* DIR beside the program: NAME in its own directory, or ../lib/polyvisor/NAME when installed. */
-static void beside_program(const char *name, const char *proof, char path[static PATH_MAX])
+/* The folder that has `proof`: `built` beside the program, or `installed` beside its folder. */
+static void beside_program(
+	const char *built, const char *installed, const char *proof, char path[static PATH_MAX])
 {
-	const char *const places[] = { "", "/../lib/polyvisor" };
+	const char *const places[] = { built, installed };
 	char program[PATH_MAX / 2], file[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
 
@@ -63,7 +64,7 @@ static void beside_program(const char *name, const char *proof, char path[static
 	if (strrchr(program, '/'))
 		*strrchr(program, '/') = '\0';
 	for (size_t i = 0; i < array_size(places); i++) {
-		snprintf(path, PATH_MAX, "%s%s%s%s", program, places[i], *name ? "/" : "", name);
+		snprintf(path, PATH_MAX, "%s/%s", program, places[i]);
 		snprintf(file, sizeof(file), "%.2000s/%s", path, proof);
 		if (access(file, F_OK) == 0)
 			return;
@@ -74,8 +75,9 @@ static void daemon_find_files(struct daemon *d)
 {
 	struct options *o = &d->s.options;
 
-	beside_program("runtimes", "python/manifest.json", d->runtimes);
-	beside_program("src/guest", "libpolyvisor.so", d->library);
+	beside_program(
+		"runtimes", "../lib/polyvisor/runtimes", "python/manifest.json", d->runtimes);
+	beside_program("src/guest", "../lib/polyvisor", "libpolyvisor.so", d->library);
 	if (o->runtimes)
 		snprintf(d->runtimes, sizeof(d->runtimes), "%s", o->runtimes);
 	if (o->library)
