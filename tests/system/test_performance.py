@@ -1,6 +1,6 @@
 """That what is fast stays fast: ratios to floors that are measured in the same run, never times.
 
-The limits are half again what is usual (launches: 1.3 to 1.65 of a raw fork), and each is tried a
+The limits of launches are half again what is usual (1.3 to 1.65 of a raw fork), and each is tried a
 second time, since a machine that others use can fail any ratio once.
 """
 
@@ -13,7 +13,7 @@ import pytest
 import conftest
 
 LAUNCH_LIMITS = {"python": 2.2, "node": 2.5, "java": 2.2}
-WARM_LIMIT = 8.0
+WARM_LIMIT = 10.0  # 2 to 5 is usual: whether the kernel wakes a bare server on the processor of its client changes the floor threefold
 LAUNCHES = 60
 TRIES = 2
 
