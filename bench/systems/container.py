@@ -109,6 +109,7 @@ class Container(System):
             except Failed:
                 return  # ended by stop() while it was starting, long after the time was over
             begun.add(threading.current_thread())
+            instance.connections.close()  # it serves one at a time, which is to be the load generator's
             results.append(load_until(instance.url, 1, end - time.monotonic(), seconds, function.event))
             self.pool.release(instance)
 
