@@ -50,7 +50,7 @@ def configuration(root, command, binds):
 
 class Container(System):
     name = "container"
-    description = "one OCI container (crun) per concurrent invocation, with a plain server in it"
+    description = "one OCI container (crun) per concurrent invocation, a plain server in it, reached without a gateway"
 
     def __init__(self, **settings):
         super().__init__(**settings)

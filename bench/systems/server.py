@@ -13,7 +13,7 @@ from systems.instances import Instance, Programs, Reaper, environment
 
 class Server(System):
     name = "server"
-    description = "one process per function, with concurrency (a plain server with threads, or Node's event loop)"
+    description = "one process per function, with concurrency (a plain server with threads, or Node's event loop), reached without a gateway"
 
     def __init__(self, **settings):
         super().__init__(**settings)
