@@ -30,6 +30,7 @@ struct options {
 	const char *library;    /* directory with libpolyvisor.so */
 	uint64_t memory_budget; /* bytes for templates and isolates; 0: half of the machine */
 	uint32_t keep_alive_s;  /* default of the functions */
+	uint32_t template_keep_alive_s;
 	uint32_t spares;        /* default of the functions */
 	uint32_t concurrency;   /* isolates alive at once, all functions together */
 	bool isolation_request; /* a fresh isolate for every request, all functions */

@@ -1,6 +1,7 @@
 """What code may do while it is loaded, which is in the function template, and what isolates then find."""
 
 import subprocess
+import time
 
 import pytest
 
@@ -166,3 +167,22 @@ def test_threads_of_libraries_wait_without_spinning_unless_told_otherwise(daemon
     daemon.request("DELETE", FUNCTIONS + "/loading")
     deployed(daemon, code, Environment={"Variables": {name: other}})
     assert daemon.invoke("loading", {}).json() == other
+
+
+def test_a_forgotten_function_gives_its_memory_back(own_daemon):
+    """Its isolates first, its template next; the next use makes both again."""
+    daemon = own_daemon("--keep-alive", "1", "--template-keep-alive", "2", "--warm", "python")
+    reply = create(daemon, "forgotten", "python", "index.handler", {"index.py": "handler = lambda event, context: 1"})
+    assert reply.status_code == 201, reply.text
+
+    def state():
+        stats = {each["name"]: each for each in daemon.request("GET", "/polyvisor/stats").json()["functions"]}
+        return stats["forgotten"]["template_ready"], stats["forgotten"]["isolates"]["idle"]
+
+    for _ in range(2):
+        assert daemon.invoke("forgotten", {}).headers["X-Polyvisor-Start"] == "first"
+        assert daemon.invoke("forgotten", {}).headers["X-Polyvisor-Start"] == "warm"
+        deadline = time.monotonic() + 20
+        while state() != (False, 0):
+            assert time.monotonic() < deadline, state()
+            time.sleep(0.1)

@@ -4,7 +4,8 @@
  * What the machine has in use beyond what it had when the supervisor started is taken for ours: it
  * costs one small read a second, counts kernel memory and page tables too, and gives way when
  * other programs grow. Above the budget the deployment goes first that is worth least: worth is
- * what it took to load, times how often it is used, by the memory it holds.
+ * what it took to load, times how often it is used, by the memory it holds. What nobody has used
+ * for long goes whatever the budget.
  */
 #include "supervisor/schedule/memory.h"
 
@@ -93,6 +94,29 @@ static void memory_evict(struct registry *registry, uint64_t excess)
 	}
 }
 
+/* With spares, a function is kept ready for its first use after any time. */
+static bool deployment_is_forgotten(struct deployment *d, usec_t unused_since)
+{
+	return d->state == DEPLOYMENT_READY && d->uses > 0 && d->last_used < unused_since &&
+	       deployment_live(d) == 0;
+}
+
+static void memory_forget(struct registry *registry)
+{
+	usec_t keep = registry->supervisor->options.template_keep_alive_s * USEC_PER_SEC;
+	usec_t now = usec_monotonic();
+	struct deployment *d, *following;
+	int forgotten = 0;
+
+	list_for_each_safe (d, following, &registry->deployments, link) {
+		if (now < keep || !deployment_is_forgotten(d, now - keep))
+			continue;
+		deployment_cool_down(d);
+		if (++forgotten == MEMORY_EVICTIONS_MAX)
+			return;
+	}
+}
+
 static void memory_sweep(struct loop_timer *timer)
 {
 	struct registry *registry = container_of(timer, struct registry, sweep);
@@ -105,6 +129,7 @@ static void memory_sweep(struct loop_timer *timer)
 		if (ours > budget)
 			memory_evict(registry, ours - budget);
 	}
+	memory_forget(registry);
 	if (loop_timer_set(loop, timer, usec_monotonic() + MEMORY_SWEEP_INTERVAL, memory_sweep) < 0)
 		log_error("the memory budget is not watched any more: out of memory");
 }
