@@ -29,6 +29,7 @@ from samples import percentile, ratio
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "functions/replay"
 HANDLERS = {"python": "app.handler", "node": "index.handler", "java": "Replay"}
+OWN_KEEP_ALIVE, TEMPLATE_KEEP_ALIVE = 60, 600  # seconds of the trace; the defaults of `polyvisor serve`
 MIX = {"node": 0.48, "python": 0.24, "java": 0.28}
 PAPER = {"memory": -83, "p99": -68}
 AIMS = {"memory": -95, "p99": -95}
@@ -73,7 +74,7 @@ def arguments(parser):
     add("--systems", help=f"of {','.join(systems.NAMES)} ({USUAL['systems']})")
     add("--keep-alive", type=numbers, default=[600],
         help="seconds of the trace that an idle isolate is kept (600); of several, 60,600,1200, polyvisor alone is run with each")
-    add("--own-keep-alive", type=int, help="the same for polyvisor alone, where a start costs little (as --keep-alive)")
+    add("--own-keep-alive", type=int, default=OWN_KEEP_ALIVE, help=f"the same for polyvisor, where a start costs little ({OWN_KEEP_ALIVE})")
     add("--spares", type=numbers, default=[0], help="isolates of each function kept ready (0), or several such numbers")
     add("--seed", type=int, default=1, help="of all that chance decides (1)")
 
@@ -225,12 +226,16 @@ def compare(results):
             "cold_ratio": ratio(own["cold"], base["cold"]), "paper": PAPER, "aims": AIMS}
 
 
+def own_settings(options, spares):
+    return {"spares": spares, "warm": "all", "template_keep_alive": scaled_keep_alive(TEMPLATE_KEEP_ALIVE, options.speed)}
+
+
 def run_all(options, work, report):
     results, logs, memories = {}, {}, {}
     for name in options.systems:
         is_own = name == "polyvisor"
-        settings = {"spares": options.spares[0], "warm": "all"} if is_own else {}
-        keep_alive = options.own_keep_alive if is_own and options.own_keep_alive is not None else options.keep_alive[0]
+        settings = own_settings(options, options.spares[0]) if is_own else {}
+        keep_alive = options.own_keep_alive if is_own else options.keep_alive[0]
         system = systems.make(name, keep_alive=scaled_keep_alive(keep_alive, options.speed), **settings)
         results[name], logs[name], memories[name] = run_system(system, work, name, options.drain)
         results[name]["description"] = system.description
@@ -261,7 +266,7 @@ def run_policies(options, work, report):
     rows = []
     for keep_alive in options.keep_alive:
         for spares in options.spares:
-            system = systems.make("polyvisor", keep_alive=scaled_keep_alive(keep_alive, options.speed), spares=spares, warm="all")
+            system = systems.make("polyvisor", keep_alive=scaled_keep_alive(keep_alive, options.speed), **own_settings(options, spares))
             result, _, _ = run_system(system, work, f"keep-alive {keep_alive} s, {spares} spares", options.drain)
             rows.append({"keep_alive_s": keep_alive, "spares": spares, **result})
     report.csv("replay-policy", ["keep_alive_s", "spares", "cold", "pss_mean_mb", "pss_peak_mb", "overhead_p50_ms", "overhead_p99_ms"],
@@ -299,7 +304,7 @@ def mixed(counts):
 
 
 def heading(result):
-    own = "" if result["own_keep_alive_s"] is None else f", polyvisor's {result['own_keep_alive_s']} s"
+    own = "" if len(result["keep_alive_s"]) > 1 else f", polyvisor's {result['own_keep_alive_s']} s"
     return (f"{result['trace']}: {result['invocations']:,} invocations of {result['functions_invoked']} functions in {result['minutes']} minutes "
             f"(from minute {result['first_minute']}), at {result['speed']:g} times the speed: {result['seconds']:.0f} s\n"
             f"the first {result['warm_up_minutes']} minutes are not measured; arrivals {result['arrivals']}\n"

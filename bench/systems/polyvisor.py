@@ -12,9 +12,9 @@ class Polyvisor(System):
     description = "isolates cloned from a warm function template"
     launch = "clone"
 
-    def __init__(self, spares=0, warm="none", **settings):
+    def __init__(self, spares=0, warm="none", template_keep_alive=600, **settings):
         super().__init__(**settings)
-        self.arguments = ["--keep-alive", self.keep_alive, "--spares", spares, "--launch", self.launch, "--warm", warm,
+        self.arguments = ["--keep-alive", self.keep_alive, "--template-keep-alive", template_keep_alive, "--spares", spares, "--launch", self.launch, "--warm", warm,
                           *(["--allow-host-network"] if self.allow_host_network else [])]
         self.warm = warm
         self.supervisor = self.connections = None

@@ -43,7 +43,7 @@ static const struct option_row option_rows[] = {
 		OPTION_TEXT, AT(library), 0, 0, { NULL } },
 	{ "memory-budget", "BYTES", "for templates and isolates; 0: half of the machine", "0",
 		OPTION_BYTES, AT(memory_budget), 0, UINT64_MAX, { NULL } },
-	{ "keep-alive", "SECONDS", "how long an idle isolate is kept", "600", OPTION_NUMBER,
+	{ "keep-alive", "SECONDS", "how long an idle isolate is kept", "60", OPTION_NUMBER,
 		AT(keep_alive_s), 0, 86400, { NULL } },
 	{ "template-keep-alive", "SECONDS",
 		"how long the template of a function that nobody uses is kept", "600",

@@ -64,7 +64,7 @@ static const struct setting_row setting_rows[] = {
 	{ "concurrency", SETTING(concurrency), { 0 }, 0, 10000, 1000 },
 	{ "queue", SETTING(queue), { 0 }, 0, 100000, 1000 },
 	{ "spares", SETTING(spares), { 0 }, 0, 1000, 0 },
-	{ "keep-alive", SETTING(keep_alive_s), { 0 }, 0, 604800, 600 },
+	{ "keep-alive", SETTING(keep_alive_s), { 0 }, 0, 604800, 60 },
 	{ "log-bytes", SETTING(log_bytes), { 0 }, 1024, 64 << 20, 1 << 20 },
 	{ "reply-bytes", SETTING(reply_bytes), { 0 }, 1, 256 << 20, CONFIG_PAYLOAD_MAX },
 	{ "processes", SETTING(processes), { 0 }, 1, 32768, 256 },
