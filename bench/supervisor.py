@@ -201,4 +201,11 @@ class Supervisor:
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_folder()
+
+    def _remove_folder(self):
+        """What was killed may still be writing its last file into it."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while os.path.exists(self.folder) and time.monotonic() < deadline:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.02)

@@ -107,12 +107,18 @@ static int function_dispatch_one(struct function *function)
 	return 0;
 }
 
+/* A launch beside an event slows that event: with another spare in hand, it waits for the reply. */
+static bool spares_can_wait(const struct deployment *d)
+{
+	return d->spare_count > 0 && d->busy_count > 0;
+}
+
 static void function_keep_spares(struct function *function)
 {
 	struct deployment *d = function->current;
 	uint32_t wanted = d->config->settings.spares;
 
-	if (d->state != DEPLOYMENT_READY || d->exec)
+	if (d->state != DEPLOYMENT_READY || d->exec || spares_can_wait(d))
 		return;
 	while (d->spare_count + d->launching_count < wanted && function_may_launch(function))
 		if (deployment_launch(d, NULL) < 0)
