@@ -31,7 +31,7 @@ STEPS = {
     "density": ([], ["--quick"], 420),
     "efficiency": (["--functions", SHORT_FUNCTIONS, "--systems", "polyvisor,process", "--seconds", "4"], ["--quick"], 330),
     "replay": (["--systems", "polyvisor,process"], ["--quick"], 330),
-    "peers": (["--quick"], ["--quick"], 120),
+    "peers": (["--seconds", "120"], ["--quick"], 160),
 }
 
 
