@@ -112,7 +112,13 @@ class Supervisor:
             return file.read().strip()
 
     def request(self, method, path, body=None, headers={}, timeout=120):
-        """(status, body, headers) of a reply."""
+        """(status, body, headers) of a reply. A connection that was idle may have been closed meanwhile."""
+        try:
+            return self._request(method, path, body, headers, timeout)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            return self._request(method, path, body, headers, timeout)
+
+    def _request(self, method, path, body, headers, timeout):
         connection = getattr(self.threads, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

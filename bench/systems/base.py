@@ -7,12 +7,14 @@ check, memory_mb, timeout_s, needs_server.
 import collections
 import dataclasses
 import socket
+import time
 
 import load
 import memory
 
 RECEIVE = 1 << 16
 SLACK_SECONDS = 0.2
+IDLE_SECONDS = 30  # of a kept connection
 
 
 class Failed(Exception):
@@ -62,22 +64,30 @@ class Connections:
         self.port = port
         self.idle = collections.deque()
 
-    def post(self, path, body):
+    def _take(self):
+        """A server may close one that was idle for a minute, in the very moment of the next request."""
         try:
-            connection = self.idle.pop()
+            connection, used_at = self.idle.pop()
         except IndexError:
-            connection = Connection(self.port)
+            return Connection(self.port)
+        if time.monotonic() - used_at < IDLE_SECONDS:
+            return connection
+        connection.close()
+        return self._take()
+
+    def post(self, path, body):
+        connection = self._take()
         try:
             reply = connection.post(path, body)
         except BaseException:
             connection.close()
             raise
-        self.idle.append(connection)
+        self.idle.append((connection, time.monotonic()))
         return reply
 
     def close(self):
         while self.idle:
-            self.idle.pop().close()
+            self.idle.pop()[0].close()
 
 
 def header(head, name):
