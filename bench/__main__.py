@@ -78,10 +78,19 @@ def measure(name, module, options):
     print(f"report: {out.directory}", file=sys.stderr)
 
 
+ENDINGS = signal.SIGINT, signal.SIGTERM
+
+
+def end_once(number, frame):
+    """What was started is ended on the way out, which a second signal must not cut short."""
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main():
-    # SIGTERM ends it as Ctrl-C does, so that what it started is ended first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in ENDINGS:
+        signal.signal(number, end_once)
     try:
         measure(*parse(sys.argv[1:]))
         sys.stdout.flush()
