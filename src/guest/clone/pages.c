@@ -4,7 +4,8 @@
  * A fork copies one page-table entry for each page of 4 KB but one for 2 MB that are one page, and
  * what a clone then writes to is still copied by 4 KB. So memory of a template is gathered into
  * pages of 2 MB wherever an aligned window of the address space holds anonymous, private, writable
- * memory only. A window must lie in one mapping: gaps in it are mapped too.
+ * memory only. A window must lie in one mapping, so gaps in it are mapped too: an allocator that
+ * counts on a fault in the unmapped space behind its memory, instead of a guard page, loses it there.
  *
  * Where the kernel does not know how (before Linux 6.1), or refuses, memory stays as it is.
  *
