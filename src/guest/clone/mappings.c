@@ -28,7 +28,7 @@ struct private_copy {
 };
 
 /* A line is "start-end rwxp offset device inode     name". */
-static bool mapping_parse(char *line, struct mapping *ret, const char **ret_name)
+bool mapping_parse(char *line, struct mapping *ret, const char **ret_name)
 {
 	char *at;
 	unsigned long start = strtoul(line, &at, 16), end, major_number;

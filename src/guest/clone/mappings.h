@@ -12,6 +12,7 @@ struct mapping {
 	bool is_kernels; /* vvar, vdso, vsyscall: not ours to touch */
 	bool is_stack;   /* of the first thread: it grows downwards */
 	bool is_image;   /* data of a program or library, its zero-initialised part included */
+	bool is_special; /* pages.c: what lies there may not be moved */
 	uint64_t offset; /* in the file */
 	dev_t device;
 	ino_t inode;
@@ -22,6 +23,9 @@ struct mappings {
 	struct mapping *all; /* by ascending address */
 	size_t count, capacity;
 };
+
+/* A line of maps, or the first of a mapping in smaps; false for any other. *ret_name points into it. */
+bool mapping_parse(char *line, struct mapping *ret, const char **ret_name);
 
 /* Reads /proc/self/maps. */
 int mappings_read(struct arena *a, struct mappings *ret) MUST_CHECK;
