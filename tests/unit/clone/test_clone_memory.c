@@ -179,6 +179,53 @@ static void test_mixed_memory_is_not_gathered(void)
 	expect_gathered();
 }
 
+/* As a class archive of the JVM: a private view of a file, in part overwritten, between plain memory. */
+static void test_gathered_file(void)
+{
+	int fd = memfd_create("archive", MFD_CLOEXEC);
+	size_t before = memory_kb("AnonHugePages:");
+	char *area = map_private(6 * MB), page[4096];
+	struct clone_template *t;
+	bool kernel_can;
+
+	for (size_t i = 0; i < MB; i += sizeof(page))
+		CHECK(write(fd, memset(page, (int)(i >> 12), sizeof(page)), sizeof(page)) > 0);
+	memory = (char *)(((uintptr_t)area + 2 * MB - 1) & ~(uintptr_t)(2 * MB - 1));
+	CHECK(mmap(memory, MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == memory);
+	close(fd);
+	memset(memory + 4096, 'w', 4096);
+	memory[2 * MB - 1] = 'z';
+	kernel_can = madvise(memory, 0, MADV_COLLAPSE) == 0;
+	t = template_park();
+	clone_gather(t);
+	if (kernel_can)
+		CHECK(memory_kb("AnonHugePages:") >= before + 2048);
+	clone_release(t);
+	for (size_t i = 0; i < MB; i += 4096)
+		CHECK(memory[i] == (i == 4096 ? 'w' : (char)(i >> 12)), "at %zu", i);
+	CHECK(memory[2 * MB - 1] == 'z');
+}
+
+/* What a fork is to wipe, such as the state of a random generator, is wiped afterwards too. */
+static void test_wiped_memory_is_not_gathered(void)
+{
+	struct clone_template *t;
+	pid_t pid;
+
+	memory = gathered_window();
+	CHECK(madvise(memory + 4096, 4096, MADV_WIPEONFORK) == 0);
+	t = template_park();
+	clone_gather(t);
+	pid = template_clone(t);
+	if (pid == 0) {
+		CHECK(memory[4096] == 0 && memory[8192] == 2);
+		clone_done();
+	}
+	clone_expect_done(pid);
+	clone_release(t);
+	expect_gathered();
+}
+
 /* What Python's multiprocessing.Lock is made of. */
 static sem_t *semaphore;
 
@@ -578,6 +625,8 @@ int main(void)
 		{ "large shared memory is refused", test_large_shared_memory_is_refused },
 		{ "gathered memory", test_gathered_memory },
 		{ "mixed memory is not gathered", test_mixed_memory_is_not_gathered },
+		{ "gathered file", test_gathered_file },
+		{ "wiped memory is not gathered", test_wiped_memory_is_not_gathered },
 		{ "anonymous semaphore", test_anonymous_semaphore },
 		{ "unlinked semaphore", test_unlinked_semaphore },
 		{ "mutexes in data", test_mutexes_in_data },
