@@ -16,7 +16,7 @@
  *             child: enter namespaces, mounts, drop privileges (the caller's business)
  *             child: clone_remake_descriptors()
  *             child: say hello
- *             child: clone_resume()         one helper thread makes all others, off the caller's path
+ *             child: clone_resume()         one helper thread makes all others, when the caller sleeps
  *     clone_release()                       instead of serving: every thread goes on in this process
  */
 #pragma once
@@ -101,10 +101,11 @@ int clone_remake_descriptors(struct clone_template *t, const struct clone_descri
 
 /*
  * In the child: makes all other threads again through one helper thread, and gives the template's
- * memory back. The caller continues while they are being made; until then they are like threads
- * that have not been scheduled yet, except that they cannot be signalled: pthread_kill() fails, or
- * reaches the thread that has the TID now. They inherit credentials, filters and limits from the caller as it is at this call. If the system has
- * no room for them within 200 ms, the process says so on descriptor 2 and ends with status 86.
+ * memory back. The caller goes on; they are made when it first sleeps, or has used up its time on its
+ * processor. Until then they are like threads that have not been scheduled yet, except that they
+ * cannot be signalled: pthread_kill() fails, or reaches the thread that has the TID now. They inherit
+ * credentials, filters and limits from the caller as it is at this call. If the system has no room
+ * for them within 200 ms, the process says so on descriptor 2 and ends with status 86.
  * `t` is gone afterwards.
  */
 int clone_resume(struct clone_template *t) MUST_CHECK;

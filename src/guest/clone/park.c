@@ -366,7 +366,10 @@ static struct clone_template *template_new(const struct clone_options *options)
 	t->note = options->note;
 	t->note_data = options->note_data;
 	t->tid_offset = thread_tid_offset();
-	thread_record_cloner(t);
+	if (thread_record_cloner(t) < 0) {
+		arena_free(&t->arena);
+		return NULL;
+	}
 	return t;
 }
 

@@ -29,6 +29,7 @@
 
 #define THREAD_BUCKETS 256
 #define THREAD_NAME_SIZE 16
+#define AFFINITY_SIZE_MAX 1024 /* bytes of a mask, a bit for each processor */
 
 /* thread->state:  SIGNALLED -> PARKED -> (released by template->released)
  *                 SIGNALLED -> GONE      it ended before the signal reached it, or parking failed
@@ -72,9 +73,9 @@ struct thread {
 	bool has_rseq;
 	struct schedule *schedule; /* NULL: as the cloner's */
 	unsigned long *affinity;   /* NULL: as the cloner's */
-	size_t affinity_size;
-	struct owner *owners; /* mutexes.c */
-	int timeout_argument; /* index of the call's timeout in milliseconds, or -1 */
+	size_t affinity_size;      /* of the cloner: 0 if it cannot be told */
+	struct owner *owners;      /* mutexes.c */
+	int timeout_argument;      /* index of the call's timeout in milliseconds, or -1 */
 };
 
 /* err_errno() for when threads are parked: that one takes a lock of the message catalogues. */
@@ -131,7 +132,7 @@ bool process_settle(usec_t limit);
 size_t thread_tid_offset(void); /* before parking: it looks up a symbol */
 void thread_record_self(struct thread *thread, size_t tid_offset);
 int thread_record_other(struct clone_template *t, struct thread *thread, struct err *e) MUST_CHECK;
-void thread_record_cloner(struct clone_template *t);
+int thread_record_cloner(struct clone_template *t) MUST_CHECK;
 void thread_become(const struct clone_template *t, const struct thread *thread);
 
 /* interrupted.c: system calls that the parking signal made end with EINTR. */

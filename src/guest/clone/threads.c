@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #define TID_OFFSET_LIMIT 4096
-#define AFFINITY_SIZE_MAX 1024
 #define RSEQ_SIZE_CLASSIC 32
 #define AT_RSEQ_FEATURE_SIZE_ 27 /* newer than the C library's headers */
 
@@ -100,7 +99,31 @@ static uint64_t pending_signals(pid_t tid, const char *key)
 	return value ? strtoull(value, NULL, 16) : 0;
 }
 
-void thread_record_cloner(struct clone_template *t)
+/*
+ * What clone_resume() gives the cloner back: all processors, unless somebody has restricted it to
+ * fewer than its control group allows, so that it profits from any that come later.
+ */
+static int record_own_affinity(struct clone_template *t)
+{
+	unsigned char own[AFFINITY_SIZE_MAX], most[AFFINITY_SIZE_MAX];
+	long size = raw_syscall(SYS_sched_getaffinity, 0, sizeof(own), own);
+	unsigned char *all = arena_alloc(&t->arena, AFFINITY_SIZE_MAX);
+
+	if (!all)
+		return -ENOMEM;
+	t->cloner.affinity = (unsigned long *)all;
+	memset(all, UINT8_MAX, AFFINITY_SIZE_MAX);
+	if (size <= 0 || raw_syscall(SYS_sched_setaffinity, 0, size, all) < 0)
+		return 0;
+	if (raw_syscall(SYS_sched_getaffinity, 0, sizeof(most), most) != size ||
+		memcmp(own, most, (size_t)size) != 0)
+		memcpy(all, own, (size_t)size);
+	raw_syscall(SYS_sched_setaffinity, 0, size, all);
+	t->cloner.affinity_size = (size_t)size;
+	return 0;
+}
+
+int thread_record_cloner(struct clone_template *t)
 {
 	struct thread *cloner = &t->cloner;
 
@@ -111,6 +134,7 @@ void thread_record_cloner(struct clone_template *t)
 	t->rseq_size = rseq_find_size(cloner->tls);
 	raw_syscall(SYS_get_robust_list, 0, &cloner->robust_list, &cloner->robust_size);
 	t->pending = pending_signals(cloner->tid, "ShdPnd:");
+	return record_own_affinity(t);
 }
 
 static int record_schedule(struct clone_template *t, struct thread *thread)

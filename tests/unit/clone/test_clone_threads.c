@@ -373,6 +373,67 @@ static void test_schedule(void)
 	scenario_worker(schedule_prepare, schedule_check);
 }
 
+/* The processors that a process may use, whether it was told so or not, are those of its clones. */
+
+static cpu_set_t processors;
+
+static void expect_processors(void)
+{
+	cpu_set_t set;
+
+	CHECK(sched_getaffinity(0, sizeof(set), &set) == 0);
+	CHECK(CPU_EQUAL(&set, &processors));
+}
+
+static void expect_processors_of_both(void)
+{
+	expect_processors();
+	worker_do();
+	expect_processors();
+}
+
+static void test_processors(void)
+{
+	CHECK(sched_getaffinity(0, sizeof(processors), &processors) == 0);
+	job = expect_processors;
+	worker = thread_start(worker_run, NULL);
+	counter_await(&ready, 1);
+	check_in_clone_and_template(expect_processors_of_both);
+}
+
+static void test_restricted_processors(void)
+{
+	CPU_ZERO(&processors);
+	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &processors);
+	CHECK(sched_setaffinity(0, sizeof(processors), &processors) == 0);
+	job = expect_processors;
+	worker = thread_start(worker_run, NULL);
+	counter_await(&ready, 1);
+	check_in_clone_and_template(expect_processors_of_both);
+}
+
+/* Threads come although the one that resumed never sleeps. */
+
+static void job_nothing(void)
+{
+}
+
+static void expect_answer_without_sleep(void)
+{
+	int round = __atomic_add_fetch(&round_wanted, 1, __ATOMIC_ACQ_REL);
+
+	while (__atomic_load_n(&round_done, __ATOMIC_ACQUIRE) < round)
+		continue;
+}
+
+static void test_spinning(void)
+{
+	job = job_nothing;
+	worker = thread_start(worker_run, NULL);
+	counter_await(&ready, 1);
+	check_in_clone_and_template(expect_answer_without_sleep);
+}
+
 static void second_pointer_prepare(void)
 {
 	CHECK(syscall(SYS_arch_prctl, ARCH_SET_GS, 0x123000) == 0);
@@ -607,6 +668,9 @@ int main(void)
 		{ "tids", test_tids },
 		{ "rseq", test_rseq },
 		{ "schedule", test_schedule },
+		{ "processors", test_processors },
+		{ "restricted processors", test_restricted_processors },
+		{ "spinning", test_spinning },
 		{ "second pointer", test_second_pointer },
 		{ "pending signals", test_pending_signals },
 		{ "interval timer", test_interval_timer },
