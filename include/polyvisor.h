@@ -12,6 +12,7 @@
  *
  *     boot the runtime, import what every function needs
  *     pv_open(&pv)
+ *     pv_rehearse(pv, 1), events as in the loop below, pv_rehearse(pv, 0)
  *     pv_template(pv)                  runtime template; returns in a clone that is to be a function
  *     load the handler, run before-snapshot hooks
  *     pv_template(pv)                  function template; returns in isolates
@@ -57,6 +58,13 @@ const char *pv_last_error(pv_handle *handle);
 /* Tells the supervisor the runtime's own version, such as "3.11.2"; before the first pv_template().
  */
 int pv_set_runtime_version(pv_handle *handle, const char *version);
+
+/*
+ * An adapter that has booted its runtime calls this with 1, runs what every invocation runs, and
+ * calls it with 0. The pages of the program and its libraries that were used meanwhile are mapped in
+ * clones from the start, and no others. Only speed depends on it, so it may be left out.
+ */
+int pv_rehearse(pv_handle *handle, int begin);
 
 /*
  * Parks every other thread and serves clone requests; returns 0 only in clones. The first call

@@ -64,6 +64,13 @@ static void rehearse(UNUSED JNIEnv *env, UNUSED jclass class, jboolean begin)
 	rehearsing = begin;
 }
 
+/* The last rounds of the rehearsal, when everything is compiled; without a guest it is the build's. */
+static void watch(JNIEnv *env, UNUSED jclass class, jboolean begin)
+{
+	if (guest)
+		check(env, pv_rehearse(guest, begin));
+}
+
 /* Whether this process is a clone now, and not one that was started by exec. */
 static jboolean template(JNIEnv *env, UNUSED jclass class)
 {
@@ -179,6 +186,7 @@ static jobject trusted_lookup(JNIEnv *env, UNUSED jclass class)
 static const JNINativeMethod METHODS[] = {
 	{ "open", "(Ljava/lang/String;)Z", open_guest },
 	{ "rehearse", "(Z)V", rehearse },
+	{ "watch", "(Z)V", watch },
 	{ "template", "()Z", template },
 	{ "attribute", "(ZLjava/lang/String;)[B", attribute },
 	{ "warmup", "(I)[B", warmup },

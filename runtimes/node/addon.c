@@ -57,6 +57,7 @@ static napi_value event(struct call *c, bool warmup)
 #define SIZE(i) c->argument[i].size
 #define CALLS(X)                                                                                   \
 	X(open, outcome(c, pv_open(&handle) ?: pv_set_runtime_version(handle, DATA(0))))           \
+	X(rehearse, outcome(c, pv_rehearse(handle, (int)c->number)))                               \
 	X(template, outcome(c, pv_template(handle) ?: pv_random(DATA(0), SIZE(0))))                \
 	X(attribute, text(c, pv_function(handle, DATA(0)), NAPI_AUTO_LENGTH))                      \
 	X(initFailed, outcome(c, pv_init_failed(handle, DATA(0), DATA(1), SIZE(1))))               \

@@ -38,6 +38,12 @@ static PyObject *py_open(PyObject *Py_UNUSED(self), PyObject *args)
 	return answer(r < 0 ? r : pv_set_runtime_version(handle, version));
 }
 
+/* rehearse(True), rehearse(False) */
+static PyObject *py_rehearse(PyObject *Py_UNUSED(self), PyObject *begin)
+{
+	return answer(pv_rehearse(handle, PyObject_IsTrue(begin)));
+}
+
 /* None is a fault that the supervisor has heard of; else whether this process is a clone. */
 static PyObject *py_template(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
 {
@@ -118,6 +124,7 @@ static PyObject *py_reap(PyObject *Py_UNUSED(self), PyObject *args)
 
 static PyMethodDef methods[] = {
 	{ "open", py_open, METH_VARARGS, NULL },
+	{ "rehearse", py_rehearse, METH_O, NULL },
 	{ "template", py_template, METH_NOARGS, NULL },
 	{ "get", py_get, METH_VARARGS, NULL },
 	{ "event", py_event, METH_VARARGS, NULL },

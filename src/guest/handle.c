@@ -196,6 +196,7 @@ void pv_close(pv_handle *handle)
 	role_done(&handle->launch);
 	warmup_done(&handle->warmup);
 	channel_done(&handle->channel);
+	clone_rehearsal_free(handle->rehearsal);
 	free(handle);
 }
 

@@ -105,6 +105,7 @@ struct pv_handle {
 	struct warmup warmup;
 	struct channel channel;
 	struct reseed reseed;
+	struct clone_rehearsal *rehearsal; /* NULL: the adapter had none */
 	struct environment environment;
 	char runtime_version[64];
 	char log_group[128];

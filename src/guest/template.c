@@ -301,6 +301,8 @@ static int template_by_clone(struct pv_handle *handle)
 		handle_refuse(handle, 0);
 		return r;
 	}
+	if (handle->rehearsal)
+		clone_rehearsal_apply(handle->rehearsal, t);
 	if (handle->stage == STAGE_BOOTING)
 		clone_gather(t);
 	r = template_send_ready(handle, t);
@@ -334,6 +336,21 @@ static int template_by_exec(struct pv_handle *handle)
 		return err_errno(
 			&handle->error, -errno, "The code's folder %s cannot be entered", root);
 	return environment_apply(handle);
+}
+
+int pv_rehearse(pv_handle *handle, int begin)
+{
+	int r = 0;
+
+	if (!handle || handle->stage != STAGE_BOOTING)
+		return -EINVAL;
+	if (handle->exec)
+		return 0;
+	if (begin && !handle->rehearsal)
+		r = clone_rehearsal_begin(&handle->rehearsal);
+	else if (!begin && handle->rehearsal)
+		clone_rehearsal_end(handle->rehearsal);
+	return r < 0 ? err_errno(&handle->error, r, "There can be no rehearsal") : 0;
 }
 
 int pv_template(pv_handle *handle)

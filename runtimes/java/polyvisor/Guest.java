@@ -13,6 +13,7 @@ final class Guest {
 
 	static native boolean open(String version);
 	static native void rehearse(boolean begin);
+	static native void watch(boolean begin);
 	static native boolean template();
 	static native byte[] warmup(int index);
 	static native byte[] next();

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 
 public final class Warm {
-	private static final int ROUNDS = 600;
+	private static final int ROUNDS = 600, WATCHED = 10;
 
 	public static final class Bean {
 		private String name;
@@ -51,16 +51,23 @@ public final class Warm {
 	static void up() throws Throwable {
 		String bean = "{\"name\":\"a \\u00e9 \\\" b\",\"numbers\":[1.5,-2e10]}";
 		Guest.rehearse(true);
-		run("bean", bean);
-		run("record", "{\"number\":12345678901,\"bean\":" + bean + "}");
-		run("map", "{\"a\":[1,true,null,\"x\",{\"b\":" + bean + "}],\"c\":3.25}");
+		run(load("bean"), bean, ROUNDS);
+		run(load("record"), "{\"number\":12345678901,\"bean\":" + bean + "}", ROUNDS);
+		run(load("map"), "{\"a\":[1,true,null,\"x\",{\"b\":" + bean + "}],\"c\":3.25}", ROUNDS);
+		Handler handler = load("map");
+		Guest.watch(true);
+		run(handler, "{}", WATCHED);
+		Guest.watch(false);
 		Guest.rehearse(false);
 	}
 
-	private static void run(String method, String event) throws Throwable {
+	private static Handler load(String method) throws Throwable {
 		Path folder = Path.of(System.getProperty("polyvisor.runtime"));
-		Handler handler = Handler.load(Warm.class.getName() + "::" + method, folder);
-		for (int i = 0; i < ROUNDS; i++) {
+		return Handler.load(Warm.class.getName() + "::" + method, folder);
+	}
+
+	private static void run(Handler handler, String event, int rounds) throws Throwable {
+		for (int i = 0; i < rounds; i++) {
 			Adapter.serve(handler);
 			Adapter.answer(handler, event.getBytes(StandardCharsets.UTF_8), null);
 		}

@@ -66,6 +66,18 @@ size_t clone_thread_count(const struct clone_template *t);
  */
 void clone_gather(struct clone_template *t);
 
+/*
+ * What runs between begin and end in a process that is to be parked is what its clones will run: the
+ * pages of its program and libraries that were used meanwhile are mapped in them from the start.
+ * apply is for the parked process, and for each clone of it that is parked in turn; the rehearsal
+ * belongs to the caller. Nothing but speed depends on it.
+ */
+struct clone_rehearsal;
+int clone_rehearsal_begin(struct clone_rehearsal **ret) MUST_CHECK;
+void clone_rehearsal_end(struct clone_rehearsal *rehearsal);
+void clone_rehearsal_apply(struct clone_rehearsal *rehearsal, struct clone_template *t);
+void clone_rehearsal_free(struct clone_rehearsal *rehearsal);
+
 struct clone_request {
 	uint64_t flags;  /* CLONE_PARENT, CLONE_NEWPID ...; nothing that shares memory */
 	int exit_signal; /* 0 with CLONE_PARENT: the caller's own */
