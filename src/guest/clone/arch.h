@@ -41,6 +41,13 @@ struct arch_thread {
 long arch_make_thread(const struct arch_thread *thread);
 
 /*
+ * Runs run(data) in a new thread made with `flags` (CLONE_VFORK among them), on the caller's stack: 0 when
+ * it has returned 0 there and that thread has ended, or -errno. Another outcome of run() is
+ * returned by a clone that run() has made, to where the caller was called from.
+ */
+long arch_stand_in(unsigned long flags, int (*run)(void *data), void *data);
+
+/*
  * Leaves the current stack for good, counts *remaining down, wakes one waiter on it when it reaches
  * zero, and goes on where the signal of `context` interrupted the thread. Neither the stack nor
  * *remaining is touched afterwards, so both may be unmapped as soon as the count is zero.

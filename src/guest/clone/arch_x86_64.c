@@ -91,6 +91,45 @@ __attribute__((naked)) long arch_make_thread(const struct arch_thread *thread)
 }
 
 /*
+ * Both threads use one stack, the caller's while it waits in the kernel: what run() writes is below the
+ * stack pointer, and what the caller restores is above it. A clone has a stack of its own, as it was.
+ */
+__attribute__((naked)) long arch_stand_in(unsigned long flags, int (*run)(void *data), void *data)
+{
+	__asm__("push %rbx\n\t"
+		"push %r12\n\t"
+		"sub $8, %rsp\n\t"
+		"mov %rsi, %rbx\n\t"
+		"mov %rdx, %r12\n\t"
+		"xor %esi, %esi\n\t"
+		"xor %edx, %edx\n\t"
+		"xor %r10d, %r10d\n\t"
+		"xor %r8d, %r8d\n\t"
+		"mov $" AS_TEXT(NR_CLONE) ", %eax\n\t"
+					  "syscall\n\t"
+					  "test %rax, %rax\n\t"
+					  "jz 1f\n\t"
+					  "js 2f\n\t"
+					  "xor %eax, %eax\n\t"
+					  "jmp 2f\n"
+					  "1:\n\t"
+					  "mov %r12, %rdi\n\t"
+					  "call *%rbx\n\t"
+					  "cltq\n\t"
+					  "test %rax, %rax\n\t"
+					  "jnz 2f\n\t"
+					  "xor %edi, %edi\n\t"
+					  "mov $" AS_TEXT(NR_EXIT) ", %eax\n\t"
+								   "syscall\n\t"
+								   "hlt\n"
+								   "2:\n\t"
+								   "add $8, %rsp\n\t"
+								   "pop %r12\n\t"
+								   "pop %rbx\n\t"
+								   "ret");
+}
+
+/*
  * rt_sigreturn() takes the frame that ends at the stack pointer: its ucontext. The order matters:
  * the old stack is left before the count can reach zero, because whoever sees zero unmaps it.
  */

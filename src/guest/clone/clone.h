@@ -87,6 +87,14 @@ struct clone_request {
 #define CLONE_CHILD 1 /* the outcome of clone_fork() in the child */
 
 /*
+ * Runs run(data) in a stand-in for the caller, who waits in the kernel: another thread with its stack, TLS
+ * and signal mask. In which pid namespace its children are made, a thread cannot take back once it
+ * has no right to its own: that stays with the stand-in. run() may call clone_fork(), and returns
+ * CLONE_CHILD in a clone, else 0. Returns what run() has returned, or -errno when it was not run.
+ */
+int clone_stand_in(struct clone_template *t, int (*run)(void *data), void *data) MUST_CHECK;
+
+/*
  * Forks. In the parent: 0 and *ret_pid, or -errno with nothing made. In the child: CLONE_CHILD; the
  * signal mask and the thread's own identity (TID in TLS, robust list, rseq) are already right.
  */

@@ -51,6 +51,30 @@ static int become_child(struct clone_template *t)
 	return mappings_copy(t);
 }
 
+struct stand_in {
+	struct clone_template *template;
+	int (*run)(void *data);
+	void *data;
+};
+
+static int stand_in_run(void *data)
+{
+	const struct stand_in *stand_in = data;
+
+	/* A clone has the registration of the thread that made it. */
+	thread_stand_in(stand_in->template);
+	return stand_in->run(stand_in->data);
+}
+
+int clone_stand_in(struct clone_template *t, int (*run)(void *data), void *data)
+{
+	struct stand_in stand_in = { .template = t, .run = run, .data = data };
+
+	return (int)arch_stand_in(CLONE_VM | CLONE_VFORK | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS |
+					  CLONE_FILES | CLONE_SYSVSEM,
+		stand_in_run, &stand_in);
+}
+
 int clone_fork(struct clone_template *t, const struct clone_request *request, pid_t *ret_pid)
 {
 	const uint64_t all = UINT64_MAX;

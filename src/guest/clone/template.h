@@ -134,6 +134,8 @@ void thread_record_self(struct thread *thread, size_t tid_offset);
 int thread_record_other(struct clone_template *t, struct thread *thread, struct err *e) MUST_CHECK;
 int thread_record_cloner(struct clone_template *t) MUST_CHECK;
 void thread_become(const struct clone_template *t, const struct thread *thread);
+/* In a stand-in for the cloner. */
+void thread_stand_in(const struct clone_template *t);
 
 /* interrupted.c: system calls that the parking signal made end with EINTR. */
 void blocked_call_read(pid_t tid, struct blocked_call *ret);

@@ -197,6 +197,12 @@ static void rseq_register(const struct clone_template *t, const struct thread *t
 	raw_syscall(SYS_rseq, rseq, t->rseq_size, 0, RSEQ_SIG);
 }
 
+void thread_stand_in(const struct clone_template *t)
+{
+	if (t->rseq_size)
+		rseq_register(t, &t->cloner);
+}
+
 /* Sends the thread again what waited for it; all signals are blocked, so it waits again. */
 static void signals_requeue(uint64_t pending)
 {

@@ -315,6 +315,99 @@ static void test_namespaces(void)
 	CHECK(count == 4);
 }
 
+/* A pid namespace that stays, with an init that waits: its descriptor, and the init's pid. */
+static int berth_open(pid_t *ret_init)
+{
+	char path[32];
+	int fd;
+
+	*ret_init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (*ret_init == 0)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", *ret_init);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+static int stand_in_rest(void *data)
+{
+	(void)data;
+	return 0;
+}
+
+struct stand_in_test {
+	struct clone_template *t;
+	int berth;
+	pid_t caller;
+};
+
+static int berth_fill(void *data)
+{
+	const struct clone_request request = { .flags = CLONE_PARENT, .cgroup_fd = -1 };
+	struct stand_in_test *test = data;
+	pid_t pid;
+
+	CHECK(getpid() == test->caller && syscall(SYS_gettid) != test->caller);
+	CHECK(setns(test->berth, CLONE_NEWPID) == 0);
+	for (int i = 0; i < 3; i++) {
+		int r = clone_fork(test->t, &request, &pid);
+
+		if (r == CLONE_CHILD)
+			return r;
+		CHECK(r == 0, "%d", r);
+	}
+	return 0;
+}
+
+/* Clones of its making are whole; the caller goes on as if nobody had entered any namespace. */
+static void stand_in_use(pid_t init)
+{
+	struct stand_in_test test = { .berth = berth_open(&init), .caller = gettid() };
+	int r, failed = -1;
+
+	runtime_start();
+	test.t = template_park();
+	r = clone_stand_in(test.t, berth_fill, &test);
+	if (r == CLONE_CHILD) {
+		CHECK(getpid() >= 2 && getpid() < 10 && gettid() == getpid());
+		CHECK(unshare(CLONE_NEWNS) == 0);
+		own_proc();
+		CHECK(clone_remake_descriptors(test.t, NULL, 0, &failed) == 0);
+		CHECK(clone_resume(test.t) == 0);
+		runtime_use();
+		clone_done();
+	}
+	CHECK(r == 0 && gettid() == test.caller);
+	if (isolate_clone(test.t) == 0)
+		isolate_use();
+	for (int i = 0; i < 200; i++)
+		CHECK(clone_stand_in(test.t, stand_in_rest, NULL) == 0);
+	clone_release(test.t);
+	runtime_use();
+	usleep(300000);
+	kill(init, SIGKILL);
+	clone_done();
+}
+
+static void test_stand_in(void)
+{
+	pid_t template, pid;
+	int count = 0, status;
+
+	if (geteuid() != 0)
+		return;
+	template = fork();
+	if (template == 0)
+		stand_in_use(0);
+	while ((pid = waitpid(-1, &status, 0)) > 0) {
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7, "%#x", status);
+		count++;
+	}
+	CHECK(count == 5);
+}
+
 /* A template inside a PID namespace, whose TIDs are small and met again in its clones. */
 static void test_namespaces_twice(void)
 {
@@ -488,6 +581,7 @@ int main(void)
 		{ "clones at once", test_clones_at_once },
 		{ "namespaces", test_namespaces },
 		{ "namespaces twice", test_namespaces_twice },
+		{ "stand-in", test_stand_in },
 		{ "wrong proc", test_wrong_proc },
 		{ "without clone3", test_without_clone3 },
 		{ "no room for threads", test_no_room_for_threads },
