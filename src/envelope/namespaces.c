@@ -24,16 +24,23 @@ static bool network_is_own(int network)
 	       own.st_dev == wanted.st_dev && own.st_ino == wanted.st_ino;
 }
 
+int namespaces_join_network(int network)
+{
+	int r = setns(network, CLONE_NEWNET) < 0 ? -errno : 0;
+
+	return r == -EPERM && network_is_own(network) ? 0 : r;
+}
+
 int namespaces_join(int mounts, int network)
 {
+	int r = 0;
+
 	if (setns(mounts, CLONE_NEWNS) < 0)
 		return -errno;
-	if (network >= 0 && setns(network, CLONE_NEWNET) < 0) {
-		int r = -errno;
-
-		if (r != -EPERM || !network_is_own(network))
-			return r;
-	}
+	if (network >= 0)
+		r = namespaces_join_network(network);
+	if (r < 0)
+		return r;
 	return chdir("/") < 0 ? -errno : 0;
 }
 

@@ -19,6 +19,7 @@
 
 /* network: -1 for none. Both descriptors stay the caller's. */
 int namespaces_join(int mounts, int network) MUST_CHECK;
+int namespaces_join_network(int network) MUST_CHECK;
 
 /* Afterwards the caller has all capabilities in a user namespace of its own, and unmapped ids. */
 int namespaces_own(bool network) MUST_CHECK;

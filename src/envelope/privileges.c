@@ -54,7 +54,7 @@ static int identity_set(void)
 	return errno_of(syscall(SYS_setresuid, ENVELOPE_UID, ENVELOPE_UID, ENVELOPE_UID));
 }
 
-int privileges_drop(void)
+int privileges_keep(uint64_t keep)
 {
 	int r = capabilities_drop_bounding();
 
@@ -63,14 +63,20 @@ int privileges_drop(void)
 	if (r == 0)
 		r = identity_set();
 	if (r == 0)
-		r = capabilities_set((uint64_t)1 << CAP_SYS_ADMIN);
+		r = capabilities_set(keep);
 	if (r == 0)
 		r = errno_of(prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0));
-	if (r == 0)
-		r = errno_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (r == 0)
-		r = errno_of(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
-	return r;
+	return r == 0 ? errno_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) : r;
+}
+
+/* The second only for setns() into the mount namespaces of berths. */
+#define CAPABILITIES_KEPT ((uint64_t)1 << CAP_SYS_ADMIN | (uint64_t)1 << CAP_SYS_CHROOT)
+
+int privileges_drop(void)
+{
+	int r = privileges_keep(CAPABILITIES_KEPT);
+
+	return r == 0 ? errno_of(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) : r;
 }
 
 static int limit_set(int resource, uint64_t value)

@@ -22,10 +22,12 @@ int capabilities_set(uint64_t keep) MUST_CHECK;
 /* Empties the bounding set, so that no exec can give a capability. */
 int capabilities_drop_bounding(void) MUST_CHECK;
 
+/* Becomes ENVELOPE_UID with the capabilities of `keep` left, and no new privileges ever. */
+int privileges_keep(uint64_t keep) MUST_CHECK;
+
 /*
- * Becomes ENVELOPE_UID with CAP_SYS_ADMIN left (in the process's own user namespace), no new
- * privileges ever, and dumpable, since a change of identity made it not: its isolates need their
- * own /proc/self.
+ * The same with CAP_SYS_ADMIN and CAP_SYS_CHROOT left (in the process's own user namespace), and
+ * dumpable, since a change of identity made it not: its isolates need their own /proc/self.
  */
 int privileges_drop(void) MUST_CHECK;
 

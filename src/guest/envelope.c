@@ -130,12 +130,14 @@ static int step_make_tmp(struct envelope *envelope)
 	return namespaces_make_tmp((unsigned)megabytes);
 }
 
-/* The kernel counts by user, and all isolates of a function are one user: this bounds them together. */
+/* The kernel counts by user, and all isolates of a function are one user: this bounds them together.
+ * One more for each, since a berth has an init. */
 static uint64_t function_processes(struct envelope *envelope)
 {
 	uint64_t isolates = envelope_number(envelope, SETTING_ISOLATES, SETTING_ISOLATES_DEFAULT);
+	uint64_t processes = envelope_number(envelope, SETTING_PIDS, 0);
 
-	return envelope_number(envelope, SETTING_PIDS, 0) * (isolates + 1);
+	return processes ? (processes + 1) * (isolates + 1) : 0;
 }
 
 static int step_set_limits(struct envelope *envelope)
@@ -168,6 +170,18 @@ static int step_enter_task_root(struct envelope *envelope)
 	const char *root = wire_find(become->fields, become->fields_size, WIRE_TASK_ROOT);
 
 	return errno_of(chdir(root ? root : "/"));
+}
+
+/* Its /tmp and its /proc are there already, and its tasks are limited. */
+static int step_enter_berth(struct envelope *envelope)
+{
+	const struct pv_handle *handle = envelope->handle;
+
+	if (envelope->mount_namespace < 0)
+		return 0;
+	if (setns(envelope->mount_namespace, CLONE_NEWNS) < 0)
+		return -errno;
+	return errno_of(chdir(handle->works_in_tmp ? "/tmp" : handle->folder));
 }
 
 static int step_attach_tmp(struct envelope *envelope)
@@ -214,7 +228,7 @@ static int step_limit_tasks(struct envelope *envelope)
 {
 	uint64_t processes = envelope_number(envelope, SETTING_PIDS, 0);
 
-	if (!handle_is_confined(envelope->handle) || !processes)
+	if (!handle_is_confined(envelope->handle) || !processes || envelope->mount_namespace >= 0)
 		return 0;
 	return namespaces_limit_tasks((unsigned)processes);
 }
@@ -291,6 +305,7 @@ static const struct envelope_step function_steps[] = {
 
 static const struct envelope_step isolate_steps[] = {
 	{ "The isolate cannot be tied to the supervisor's life", step_die_with_supervisor },
+	{ "The isolate's berth cannot be entered", step_enter_berth },
 	{ "The isolate's /tmp cannot be attached", step_attach_tmp },
 	{ "The isolate's /proc cannot be mounted", step_mount_proc },
 	{ "The isolate's tasks cannot be limited", step_limit_tasks },

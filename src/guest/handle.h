@@ -26,6 +26,7 @@
 
 #define GUEST_FRAME_MAX 1024 /* fields of what a guest says itself, notes and errors excepted */
 #define GUEST_NOTE_MAX 8000  /* bytes of a note that are sent */
+#define GUEST_FOLDER_MAX 512 /* of a working directory that a clone can enter by its path */
 
 /* diagram: BOOTING -- first pv_template() --> FUNCTION -- second --> ISOLATE */
 enum handle_stage {
@@ -100,6 +101,7 @@ struct pv_handle {
 	enum handle_stage stage;
 	struct role become, launch;
 	pid_t template_pids[2]; /* of the processes that this one is a clone of; 0: of none */
+	char folder[GUEST_FOLDER_MAX]; /* where isolates work; "": only the kernel can tell */
 	bool works_in_tmp; /* the code changed its working directory to /tmp while it was loaded */
 	int landlock;      /* a function template's ruleset for its isolates, -1 if there is none */
 	struct warmup warmup;
@@ -147,7 +149,7 @@ struct envelope {
 	struct pv_handle *handle;
 	struct clone_template *template;
 	uint32_t sequence;
-	int pid_namespace, mount_namespace; /* of the function's init */
+	int pid_namespace, mount_namespace; /* of the function's init; an isolate's: of its berth */
 	int socket;                         /* to be the clone's handle->fd */
 	int console;
 	int tmp;                         /* a mount */

@@ -87,6 +87,16 @@ bool handle_is_confined(struct pv_handle *handle)
 	return value && strcmp(value, "1") == 0;
 }
 
+/* Whether a LAUNCH brings the namespaces that the isolate is to live in. */
+static bool template_has_berth(struct envelope *envelope)
+{
+	const char *value = envelope->handle->stage == STAGE_FUNCTION
+				    ? role_setting(&envelope->handle->launch, SETTING_BERTH)
+				    : NULL;
+
+	return value && strcmp(value, "1") == 0;
+}
+
 static size_t template_number(struct envelope *envelope, const char *setting)
 {
 	const char *value = role_setting(&envelope->handle->become, setting);
@@ -117,14 +127,15 @@ static int template_sort_descriptors(struct envelope *envelope, struct fd_messag
 	bool namespaces = template_uses_namespaces(envelope->handle);
 	bool launch = envelope->handle->stage == STAGE_FUNCTION;
 	bool confined = handle_is_confined(envelope->handle);
+	bool berth = template_has_berth(envelope);
 	int *const places[] = {
-		namespaces && !launch ? &envelope->pid_namespace : NULL,
-		namespaces && !launch ? &envelope->mount_namespace : NULL,
+		namespaces && (!launch || berth) ? &envelope->pid_namespace : NULL,
+		namespaces && (!launch || berth) ? &envelope->mount_namespace : NULL,
 		&envelope->socket,
 		&envelope->console,
 		confined && !launch ? &envelope->system_calls : NULL,
 		confined && !launch ? &envelope->network : NULL,
-		namespaces && launch ? &envelope->tmp : NULL,
+		namespaces && launch && !berth ? &envelope->tmp : NULL,
 		launch ? &envelope->cgroup : NULL,
 	};
 	int count = launch ? (int)message->fd_count : template_take_groups(envelope, message);
@@ -134,7 +145,7 @@ static int template_sort_descriptors(struct envelope *envelope, struct fd_messag
 		if (places[i] && taken < count)
 			*places[i] = message->fds[taken++];
 	if (taken != count || envelope->console < 0 ||
-		(namespaces && launch && envelope->tmp < 0) ||
+		(namespaces && launch && envelope->tmp < 0 && envelope->mount_namespace < 0) ||
 		(confined && !launch && envelope->system_calls < 0))
 		return -EBADMSG;
 	return 0;
@@ -146,37 +157,18 @@ static int template_fork(struct envelope *envelope)
 	struct clone_request request = { .flags = CLONE_PARENT, .cgroup_fd = envelope->cgroup };
 	pid_t pid;
 
-	if (namespaces && envelope->handle->stage == STAGE_FUNCTION)
+	if (namespaces && envelope->handle->stage == STAGE_FUNCTION && envelope->pid_namespace < 0)
 		request.flags |= CLONE_NEWPID | CLONE_NEWNS;
+	/* It is entered by its path: with its namespace, a clone leaves the folder that it is in. */
+	if (template_has_berth(envelope) && !envelope->handle->folder[0])
+		return -ENOTDIR;
 	/* Only this way is a clone made inside a namespace that exists; it holds for the next one
 	 * only as far as that one does the same. */
 	if (envelope->pid_namespace >= 0 && setns(envelope->pid_namespace, CLONE_NEWPID) < 0)
-		return err_errno(&envelope->handle->error, -errno,
-			"The runtime template cannot use the pid namespace of the function");
+		return err_set(&envelope->handle->error, -errno,
+			"The template cannot use the pid namespace of its clone: %s",
+			strerrordesc_np(errno));
 	return clone_fork(envelope->template, &request, &pid);
-}
-
-/* Answers one request. CLONE_CHILD in the clone, else 0, or -errno when nothing was made. */
-static int template_answer(struct envelope *envelope, struct fd_message *message, struct role *role)
-{
-	struct pv_handle *handle = envelope->handle;
-	struct wire_header header = { 0 };
-	int r;
-
-	handle->error.code = 0;
-	r = role_decode(role, (size_t)message->size, &header);
-	envelope->sequence = header.sequence;
-	if (r == 0 && header.type != (handle->stage == STAGE_BOOTING ? WIRE_BECOME : WIRE_LAUNCH))
-		r = -EBADMSG;
-	if (r == 0)
-		r = template_sort_descriptors(envelope, message);
-	if (r < 0)
-		return err_set(
-			&handle->error, r, "The request is not one that this template knows.");
-	r = template_fork(envelope);
-	if (r < 0 && !handle->error.code)
-		err_set(&handle->error, r, "The process cannot be cloned: %s", strerrordesc_np(-r));
-	return r;
 }
 
 static void template_advance(struct pv_handle *handle)
@@ -246,40 +238,119 @@ static int template_wait(struct pv_handle *handle, struct clone_template *t, uns
 	return 1;
 }
 
+/* The request that is being answered, and what the template remembers between two. */
+struct service {
+	struct pv_handle *handle;
+	struct clone_template *template;
+	struct role *role;
+	struct fd_message message;
+	struct envelope envelope;
+	int request;     /* 0, or why it cannot be answered */
+	int gone;        /* 0, or why there is none */
+	unsigned clones; /* as many as template_wait() cares for */
+};
+
+static int service_decode(struct service *s)
+{
+	bool booting = s->handle->stage == STAGE_BOOTING;
+	struct wire_header header = { 0 };
+	int r = role_decode(s->role, (size_t)s->message.size, &header);
+
+	s->envelope.sequence = header.sequence;
+	if (r == 0 && header.type != (booting ? WIRE_BECOME : WIRE_LAUNCH))
+		r = -EBADMSG;
+	return r == 0 ? template_sort_descriptors(&s->envelope, &s->message) : r;
+}
+
+static void service_receive(struct service *s)
+{
+	struct envelope *e = &s->envelope;
+	int r;
+
+	*e = (struct envelope){ .handle = s->handle, .template = s->template };
+	e->pid_namespace = e->mount_namespace = e->socket = -1;
+	e->console = e->tmp = e->cgroup = e->system_calls = e->network = -1;
+	s->clones += (unsigned)template_wait(s->handle, s->template, s->clones);
+	r = fd_receive(s->handle->fd, s->role->data, WIRE_CONTROL_MAX, 0, &s->message);
+	s->gone = r == 0 && s->message.size == 0 ? -ESHUTDOWN : r;
+	s->request = s->gone == 0 ? service_decode(s) : s->gone;
+}
+
+/* CLONE_CHILD in the clone, else 0. */
+static int service_answer(struct service *s)
+{
+	struct err *e = &s->handle->error;
+	int r = s->request;
+
+	e->code = 0;
+	if (r < 0)
+		err_set(e, r, "The request is not one that this template knows.");
+	else
+		r = template_fork(&s->envelope);
+	if (r == CLONE_CHILD)
+		return r;
+	if (r < 0 && !e->code)
+		err_set(e, r, "The process cannot be cloned: %s", strerrordesc_np(-r));
+	/* Before the descriptors are closed: once they are, the supervisor takes the clone for one
+	 * that ended without a word. */
+	if (r < 0)
+		handle_refuse(s->handle, s->envelope.sequence);
+	fd_message_done(&s->message);
+	/* The next function's clone must not find this one's secrets. */
+	explicit_bzero(s->role->data, (size_t)s->message.size);
+	s->clones += s->clones < GATHER_CLONES;
+	return 0;
+}
+
+static bool service_has_berth(const struct service *s)
+{
+	return s->request == 0 && s->handle->stage == STAGE_FUNCTION &&
+	       s->envelope.pid_namespace >= 0;
+}
+
+static int service_fill_berths(void *data)
+{
+	struct service *s = data;
+
+	do {
+		if (service_answer(s) == CLONE_CHILD)
+			return CLONE_CHILD;
+		service_receive(s);
+	} while (service_has_berth(s));
+	return 0;
+}
+
+/*
+ * The function's pid namespace is the supervisor's, so that whoever has entered a berth's cannot enter it
+ * again, nor make another below it. A stand-in does that, and goes when a launch comes without one.
+ */
+static int service_step(struct service *s)
+{
+	int r;
+
+	if (service_has_berth(s)) {
+		r = clone_stand_in(s->template, service_fill_berths, s);
+		s->request = r < 0 ? r : s->request;
+		return r == CLONE_CHILD ? r : 0;
+	}
+	r = service_answer(s);
+	if (r == 0)
+		service_receive(s);
+	return r;
+}
+
 /* Returns 0 in clones, where *t is gone, and a fault in the template when it is not wanted. */
 static int template_serve(struct pv_handle *handle, struct clone_template **t)
 {
-	struct role *role = template_role(handle);
-	unsigned clones = 0;
-	int r;
+	struct service s = { .handle = handle, .template = *t, .role = template_role(handle) };
 
-	for (;;) {
-		struct fd_message message;
-		struct envelope envelope = { .handle = handle, .template = *t };
-
-		envelope.pid_namespace = envelope.mount_namespace = envelope.socket = -1;
-		envelope.console = envelope.tmp = envelope.cgroup = -1;
-		envelope.system_calls = envelope.network = -1;
-		clones += (unsigned)template_wait(handle, *t, clones);
-		r = fd_receive(handle->fd, role->data, WIRE_CONTROL_MAX, 0, &message);
-		if (r == 0 && message.size == 0)
-			r = -ESHUTDOWN;
-		if (r < 0)
-			return err_errno(&handle->error, r, "The supervisor is gone");
-		r = template_answer(&envelope, &message, role);
-		if (r == CLONE_CHILD) {
-			*t = NULL;
-			return template_become_clone(&envelope);
-		}
-		/* Before the descriptors are closed: once they are, the supervisor takes the clone for
-		 * one that ended without a word. */
-		if (r < 0)
-			handle_refuse(handle, envelope.sequence);
-		fd_message_done(&message);
-		/* The next function's clone must not find this one's secrets. */
-		explicit_bzero(role->data, (size_t)message.size);
-		clones += clones < GATHER_CLONES;
+	for (service_receive(&s); s.gone == 0;) {
+		if (service_step(&s) != CLONE_CHILD)
+			continue;
+		*t = NULL;
+		return template_become_clone(&s.envelope);
 	}
+	return err_errno(&handle->error, s.gone, "The supervisor is gone");
 }
 
 static int template_by_clone(struct pv_handle *handle)

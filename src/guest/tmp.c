@@ -64,5 +64,7 @@ int tmp_check(struct pv_handle *handle)
 		if (entry->d_name[0] != '.' && can_change(atoi(entry->d_name), tmp.st_dev))
 			return refuse(handle, dirfd(folder), entry->d_name);
 	handle->works_in_tmp = stat(".", &here) == 0 && here.st_dev == tmp.st_dev;
+	if (!getcwd(handle->folder, sizeof(handle->folder)))
+		handle->folder[0] = '\0';
 	return 0;
 }

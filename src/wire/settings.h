@@ -29,6 +29,8 @@
  *                   control groups (v1) come
  *     cgroup        1: the directory of a        0
  *                   control group (v2) comes
+ *     berth         of a LAUNCH: 1, its          0
+ *                   namespaces come with it
  *
  * The WIRE_ENVIRONMENT fields of a BECOME are the function's own variables. The guest library adds
  * the reserved ones of Lambda (see src/guest/environment.c) where they are not among these, and
@@ -42,6 +44,8 @@
  *                             the descriptors of `groups`, or that of `cgroup`
  *     BECOME, namespaces=0    control socket, console
  *     LAUNCH, namespaces=1    channel, console, /tmp mount, then the cgroup if there is one
+ *     LAUNCH, berth=1         pid namespace, mount namespace, channel, console, then the cgroup if
+ *                             there is one
  *     LAUNCH, namespaces=0    channel, console, then the cgroup if there is one
  *
  * What can be answered: to a BECOME or a LAUNCH that could not be forked, the template answers
@@ -68,6 +72,7 @@
 #define SETTING_DESCRIPTORS "descriptors"
 #define SETTING_GROUPS "groups"
 #define SETTING_CGROUP "cgroup"
+#define SETTING_BERTH "berth"
 
 #define SETTING_ISOLATES_DEFAULT 1000
 #define SETTING_REPLY_BYTES_DEFAULT 6291456

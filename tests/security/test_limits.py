@@ -472,7 +472,8 @@ def test_version_2(own_daemon, classes):
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         sleepers = [pool.submit(call, daemon, name, "sleep", seconds=1) for _ in range(12)]
         count = lambda: {path.name: len((path / "cgroup.procs").read_text().split()) for path in own[0].iterdir() if path.is_dir()}
-        assert wait_until(lambda: sum(count().values()) == 13), count()
+        # The template, the isolates, and the init of the berth that one of them has found.
+        assert wait_until(lambda: sum(count().values()) in (13, 14)), count()
         # With more launches at once than groups are ready, the others are in their template's.
         alone = [name for name, processes in count().items() if name != "template" and processes]
         assert len(alone) >= 4 and all(count()[name] == 1 for name in alone), count()

@@ -87,6 +87,19 @@ def test_functions_work(rootless, language, tmp_path):
     assert (look["pid"], look["processes"], look["writable"]) == (1, [1], False)
 
 
+def test_launches_find_berths(rootless, tmp_path):
+    name = create_probe(rootless, LANGUAGES[0], tmp_path, "fresh", Tags={"polyvisor:isolation": "request"})
+    seen = set()
+    for _ in range(200):
+        look = rootless.request("POST", f"{conftest.FUNCTIONS}/{name}/invocations", json={"do": "look"}).json()
+        assert look["processes"] == [look["pid"]]
+        seen.add(look["pid"])
+        if 2 in seen:
+            break
+        time.sleep(0.05)
+    assert seen == {1, 2}
+
+
 def test_what_is_weaker_is_said(rootless):
     assert "weaker here: root (uid 65534)" in rootless.log()
 

@@ -23,7 +23,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CHILD_FAILED 127
 #define INIT_LAST_PID "10000"
 #define CHILD_CHANNEL 3 /* where a guest finds the socket to the supervisor */
 

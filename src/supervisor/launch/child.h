@@ -7,8 +7,12 @@
  */
 #pragma once
 
+#include "base/err.h"
 #include "base/fd.h"
+#include "base/macros.h"
 #include "supervisor/launch/spawner.h"
+
+#define CHILD_FAILED 127 /* exit status */
 
 struct child {
 	struct spawn_request *request;
@@ -23,7 +27,20 @@ _Noreturn void child_run_runtime(struct child *child);
 /* child_isolate.c */
 _Noreturn void child_run_isolate(struct child *child);
 
+/* child_berth.c */
+_Noreturn void child_run_berth(struct child *child);
+
 /* What they have in common: the end, with the sentence on the console; and the program of the request,
  * with the first two descriptors as channel and console. */
 _Noreturn void child_fail(int console, const struct err *e);
 _Noreturn void child_exec(struct child *child);
+
+/* The descriptor of the request with this index, or -1. */
+int child_fd(const struct child *child, size_t index);
+
+/* Another child of the supervisor. cgroup: a directory to be made in, or -1. */
+pid_t child_clone(uint64_t flags, int cgroup);
+
+/* Takes the descriptors of control groups off the end of the message, and enters those of v1, which
+ * what is cloned from here inherits. *ret_cgroup: the directory of v2, or -1. 0 or -errno. */
+int child_enter_groups(struct child *child, int *ret_cgroup) MUST_CHECK;

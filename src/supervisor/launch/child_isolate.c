@@ -31,8 +31,7 @@ enum {
 	ISOLATE_NETWORK,
 };
 
-/* cgroup: a directory to be made in, or -1. */
-static pid_t child_clone(uint64_t flags, int cgroup)
+pid_t child_clone(uint64_t flags, int cgroup)
 {
 	struct clone_args args = { .flags = CLONE_PARENT | flags };
 
@@ -43,9 +42,7 @@ static pid_t child_clone(uint64_t flags, int cgroup)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-/* Takes the descriptors of control groups off the end of the message, and enters those of v1, which
- * what is cloned from here inherits. *ret_cgroup: the directory of v2, or -1. */
-static int isolate_enter_groups(struct child *child, int *ret_cgroup)
+int child_enter_groups(struct child *child, int *ret_cgroup)
 {
 	const struct spawn_envelope *envelope = &child->request->envelope;
 
@@ -63,7 +60,7 @@ static int isolate_enter_groups(struct child *child, int *ret_cgroup)
 	return 0;
 }
 
-static int isolate_fd(const struct child *child, size_t index)
+int child_fd(const struct child *child, size_t index)
 {
 	return index < child->message.fd_count ? child->message.fds[index] : -1;
 }
@@ -91,12 +88,12 @@ static int isolate_confine(const struct child *child, int *ret_ruleset, struct e
 {
 	const struct spawn_envelope *envelope = &child->request->envelope;
 	uint64_t processes = (uint64_t)envelope->processes * (envelope->isolates + 1);
-	bool own_network = isolate_fd(child, ISOLATE_NETWORK) < 0;
+	bool own_network = child_fd(child, ISOLATE_NETWORK) < 0;
 	int r = namespaces_own(own_network);
 
 	if (r < 0)
 		return err_errno(e, r, "cannot make the namespaces of an isolate");
-	r = isolate_be_mapped(isolate_fd(child, ISOLATE_MAPPING));
+	r = isolate_be_mapped(child_fd(child, ISOLATE_MAPPING));
 	if (r < 0)
 		return err_errno(e, r, "the ids of an isolate cannot be mapped");
 	r = namespaces_furnish(own_network, envelope->isolates * 2 + 1024);
@@ -107,7 +104,7 @@ static int isolate_confine(const struct child *child, int *ret_ruleset, struct e
 	if (r == 0)
 		r = landlock_make(ret_ruleset);
 	if (r == 0)
-		r = seccomp_install(isolate_fd(child, ISOLATE_SYSTEM_CALLS));
+		r = seccomp_install(child_fd(child, ISOLATE_SYSTEM_CALLS));
 	return r < 0 ? err_errno(e, r, "an isolate cannot be confined") : 0;
 }
 
@@ -124,7 +121,7 @@ static int isolate_mount(int tmp, struct err *e)
 static int isolate_settle(const struct child *child, int ruleset, struct err *e)
 {
 	const struct spawn_envelope *envelope = &child->request->envelope;
-	int r = isolate_mount(isolate_fd(child, ISOLATE_TMP), e);
+	int r = isolate_mount(child_fd(child, ISOLATE_TMP), e);
 
 	if (r < 0 || !envelope->confined)
 		return r;
@@ -140,14 +137,14 @@ static int isolate_settle(const struct child *child, int ruleset, struct err *e)
 /* In the function's pid namespace, whose init is somebody else. */
 static _Noreturn void isolate_from_inside(struct child *child)
 {
-	int console = isolate_fd(child, ISOLATE_CONSOLE), ruleset = -1;
+	int console = child_fd(child, ISOLATE_CONSOLE), ruleset = -1;
 	bool confined = child->request->envelope.confined;
 	struct err e = { 0 };
 	pid_t pid;
 	int r;
 
 	r = namespaces_join(
-		isolate_fd(child, ISOLATE_MOUNT_NAMESPACE), isolate_fd(child, ISOLATE_NETWORK));
+		child_fd(child, ISOLATE_MOUNT_NAMESPACE), child_fd(child, ISOLATE_NETWORK));
 	if (r < 0)
 		err_errno(&e, r, "cannot enter the namespaces of a function");
 	else if (confined)
@@ -177,16 +174,16 @@ static _Noreturn void isolate_from_inside(struct child *child)
 _Noreturn void child_run_isolate(struct child *child)
 {
 	struct err e = { 0 };
-	int cgroup = -1, r = isolate_enter_groups(child, &cgroup);
+	int cgroup = -1, r = child_enter_groups(child, &cgroup);
 	pid_t pid;
 
 	if (r < 0) {
 		err_errno(&e, r, "cannot enter the control groups of a function");
-		child_fail(isolate_fd(child, ISOLATE_CONSOLE), &e);
+		child_fail(child_fd(child, ISOLATE_CONSOLE), &e);
 	}
-	if (setns(isolate_fd(child, ISOLATE_PID_NAMESPACE), CLONE_NEWPID) < 0) {
+	if (setns(child_fd(child, ISOLATE_PID_NAMESPACE), CLONE_NEWPID) < 0) {
 		err_errno(&e, -errno, "cannot enter the pid namespace of a function");
-		child_fail(isolate_fd(child, ISOLATE_CONSOLE), &e);
+		child_fail(child_fd(child, ISOLATE_CONSOLE), &e);
 	}
 	pid = child_clone(0, cgroup);
 	if (pid == 0)

@@ -387,10 +387,10 @@ int function_template_new(struct runtime *runtime, struct init *init, struct loo
 	return 0;
 }
 
-int function_template_launch(
-	struct function_template *t, const int *fds, size_t fd_count, uint32_t *ret_sequence)
+int function_template_launch(struct function_template *t, bool berth, const int *fds,
+	size_t fd_count, uint32_t *ret_sequence)
 {
-	unsigned char frame[WIRE_HEADER_SIZE];
+	unsigned char frame[WIRE_HEADER_SIZE + 32];
 	struct wire_writer w;
 	size_t size;
 	int r;
@@ -399,6 +399,8 @@ int function_template_launch(
 		return -ESTALE;
 	t->sequence = t->sequence == UINT32_MAX ? 1 : t->sequence + 1;
 	wire_begin(&w, frame, sizeof(frame), WIRE_LAUNCH, t->sequence);
+	if (berth)
+		wire_put_pair(&w, WIRE_SETTING, SETTING_BERTH, "1");
 	r = wire_end(&w, 0, &size);
 	if (r == 0)
 		r = channel_send_fds(&t->control, frame, size, fds, fd_count);

@@ -103,6 +103,7 @@ struct function_template *function_template_free(struct function_template *t);
 int guest_spec_encode(
 	const struct guest_spec *spec, uint32_t sequence, struct buffer *ret) MUST_CHECK;
 
-/* Sends a LAUNCH; 0, or -errno (-EAGAIN: it has as many to do as its socket holds). */
-int function_template_launch(struct function_template *t, const int *fds, size_t fd_count,
-	uint32_t *ret_sequence) MUST_CHECK;
+/* Sends a LAUNCH; 0, or -errno (-EAGAIN: it has as many to do as its socket holds). berth: whether its
+ * namespaces are among the descriptors (settings.h). */
+int function_template_launch(struct function_template *t, bool berth, const int *fds,
+	size_t fd_count, uint32_t *ret_sequence) MUST_CHECK;

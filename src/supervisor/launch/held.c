@@ -129,13 +129,21 @@ static void add_process(
 	add_descriptors(process, files);
 }
 
-static uint32_t count_processes(DIR *listing)
+/* The init of a berth is listed for those who may trace it. */
+static bool is_of_isolate(const struct dirent *entry, bool berth)
+{
+	if (!isdigit((unsigned char)entry->d_name[0]))
+		return false;
+	return !berth || strcmp(entry->d_name, "1") != 0;
+}
+
+static uint32_t count_processes(DIR *listing, bool berth)
 {
 	struct dirent *entry;
 	uint32_t count = 0;
 
 	while ((entry = readdir(listing)))
-		count += isdigit((unsigned char)entry->d_name[0]) != 0;
+		count += is_of_isolate(entry, berth);
 	rewinddir(listing);
 	return count;
 }
@@ -151,7 +159,7 @@ static uint64_t tmp_kb(pid_t pid)
 	return (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize / 1024;
 }
 
-int held_by_isolate(pid_t pid, struct held *ret)
+int held_by_isolate(pid_t pid, bool berth, struct held *ret)
 {
 	struct memory_files files = { .device = memory_file_device() };
 	struct held held = { .tmp_kb = tmp_kb(pid) };
@@ -164,9 +172,9 @@ int held_by_isolate(pid_t pid, struct held *ret)
 	listing = opendir(path);
 	if (!listing)
 		return -errno;
-	held.processes = count_processes(listing);
+	held.processes = count_processes(listing, berth);
 	while (left > 0 && (entry = readdir(listing))) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
+		if (!is_of_isolate(entry, berth))
 			continue;
 		add_process(dirfd(listing), entry->d_name, held.processes == 1, &held, &files);
 		left--;

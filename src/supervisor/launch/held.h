@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct held {
@@ -18,8 +19,9 @@ struct held {
 	uint32_t processes;
 };
 
-/* Of the isolate whose first process is `pid`. 0, or -errno when it is gone. */
-int held_by_isolate(pid_t pid, struct held *ret) MUST_CHECK;
+/* Of the isolate whose first process is `pid`; berth: whether the init of its namespace is another, and
+ * ours. 0, or -errno when it is gone. */
+int held_by_isolate(pid_t pid, bool berth, struct held *ret) MUST_CHECK;
 
 /* Of one process: resident anonymous and shared memory. 0 or -errno. */
 int held_by_process(pid_t pid, struct held *ret) MUST_CHECK;

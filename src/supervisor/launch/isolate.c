@@ -44,6 +44,7 @@ static void isolate_free(struct isolate *isolate)
 	channel_done(&isolate->mapping);
 	console_done(&isolate->console);
 	process_abandon(&isolate->process);
+	berth_free(isolate->berth);
 	buffer_done(&isolate->end_json);
 	free(isolate);
 }
@@ -61,6 +62,7 @@ void isolate_abandon(struct isolate *isolate)
 	console_done(&isolate->console);
 	processes_spawn_cancel(&isolate->spawn);
 	process_abandon(&isolate->process);
+	isolate->berth = berth_free(isolate->berth);
 	loop_defer(isolate->loop, &isolate->freeing, isolate_freeing);
 }
 
@@ -106,6 +108,18 @@ static void isolate_finish(struct isolate *isolate)
 	loop_defer(isolate->loop, &isolate->freeing, isolate_gone);
 }
 
+/* Its process first, even where a berth would take it along: a hostile template may have made it
+ * elsewhere, and a caller who waits for a reply waits for one kill only. */
+static void isolate_kill_rest(struct isolate *isolate)
+{
+	if (isolate->process.pid)
+		process_kill(&isolate->process);
+	else if (isolate->berth)
+		berth_end(isolate->berth);
+	else
+		isolate_finish(isolate);
+}
+
 static void isolate_exited(struct process *process, int status)
 {
 	struct isolate *isolate = container_of(process, struct isolate, process);
@@ -113,7 +127,10 @@ static void isolate_exited(struct process *process, int status)
 	isolate->end.status = status;
 	if (!isolate->end.by_us && !isolate->end.malformed)
 		channel_drain(&isolate->channel);
-	isolate_finish(isolate);
+	channel_done(&isolate->channel);
+	isolate_set_state(isolate, ISOLATE_ENDING);
+	loop_timer_cancel(isolate->loop, &isolate->limit);
+	isolate_kill_rest(isolate);
 }
 
 /* Ends it; the exit status follows if there is a process that we know. */
@@ -124,10 +141,19 @@ static void isolate_kill(struct isolate *isolate)
 	isolate_set_state(isolate, ISOLATE_ENDING);
 	loop_timer_cancel(isolate->loop, &isolate->limit);
 	channel_done(&isolate->channel);
-	if (isolate->process.pid)
-		process_kill(&isolate->process);
+	isolate_kill_rest(isolate);
+}
+
+/* With everything in it, of which the isolate's process may not have been reaped yet. */
+static void isolate_berth_ended(struct berth *berth)
+{
+	struct isolate *isolate = berth->owner;
+
+	isolate->berth = berth_free(berth);
+	if (isolate->state == ISOLATE_ENDING)
+		isolate_kill_rest(isolate);
 	else
-		isolate_finish(isolate);
+		isolate_kill(isolate);
 }
 
 void isolate_end(struct isolate *isolate)
@@ -302,20 +328,52 @@ static int isolate_new(struct loop *loop, struct processes *processes, struct ki
 	return 0;
 }
 
-int isolate_clone(struct function_template *t, struct kit *kit, const struct isolate_events *events,
-	void *owner, struct isolate **ret)
+static int isolate_send_launch(
+	struct isolate *isolate, struct function_template *t, const struct kit *kit)
+{
+	const struct berth *berth = isolate->berth;
+	int fds[FD_PASS_MAX];
+	size_t count = 0;
+
+	if (berth) {
+		fds[count++] = berth->pid_namespace;
+		fds[count++] = berth->mount_namespace;
+	}
+	fds[count++] = kit->guest_channel;
+	fds[count++] = kit->guest_console;
+	if (!berth)
+		fds[count++] = kit->tmp;
+	if (kit->cgroup >= 0)
+		fds[count++] = kit->cgroup;
+	return function_template_launch(t, berth, fds, count, &isolate->launch_sequence);
+}
+
+static void isolate_move_in(struct isolate *isolate, struct berth *berth)
+{
+	isolate->berth = berth;
+	if (!berth)
+		return;
+	berth->owner = isolate;
+	berth->ended = isolate_berth_ended;
+}
+
+int isolate_clone(struct function_template *t, struct kit *kit, struct berth *berth,
+	const struct isolate_events *events, void *owner, struct isolate **ret)
 {
 	struct isolate *isolate = NULL;
 	int r = isolate_new(t->loop, t->processes, kit, ISOLATE_LAUNCH_LIMIT, events, &isolate);
 
-	if (r == 0)
+	if (r == 0) {
 		isolate->reply_bytes = t->reply_bytes;
-	if (r == 0)
-		r = function_template_launch(t,
-			(const int[]){
-				kit->guest_channel, kit->guest_console, kit->tmp, kit->cgroup },
-			kit->cgroup < 0 ? 3 : 4, &isolate->launch_sequence);
-	kit_done(kit);
+		isolate_move_in(isolate, berth);
+		r = isolate_send_launch(isolate, t, kit);
+	} else {
+		berth_free(berth);
+	}
+	if (berth)
+		kit_done_but_tmp(kit);
+	else
+		kit_done(kit);
 	if (r < 0) {
 		if (isolate)
 			isolate_free(isolate);

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "base/usec.h"
+#include "supervisor/launch/berth.h"
 #include "supervisor/launch/channel.h"
 #include "supervisor/launch/console.h"
 #include "supervisor/launch/kit.h"
@@ -67,7 +68,7 @@ struct isolate_events {
 	void (*replied)(struct isolate *isolate, const struct isolate_reply *reply);
 	void (*part)(struct isolate *isolate, const struct isolate_reply *part);
 	void (*line)(struct isolate *isolate, const char *line, size_t size);
-	/* The process is gone; the last call. The isolate is freed afterwards. */
+	/* Nothing is left of it; the last call. The isolate is freed afterwards. */
 	void (*gone)(struct isolate *isolate, const struct isolate_end *end);
 };
 
@@ -78,6 +79,7 @@ struct isolate {
 	struct processes *processes;
 	enum isolate_state state;
 	struct process process;
+	struct berth *berth;    /* it lives in; NULL: its namespaces end with its process */
 	struct spawn spawn;     /* exec only */
 	struct channel mapping; /* exec only: until the ids of its user namespace are mapped */
 	uid_t uid;
@@ -110,9 +112,10 @@ static inline bool isolate_can_serve(const struct isolate *isolate)
 	return isolate->state == ISOLATE_IDLE && isolate->process.pid;
 }
 
-/* Clones one from a ready template with a kit, which is used up whatever happens. 0 or -errno. */
-int isolate_clone(struct function_template *t, struct kit *kit, const struct isolate_events *events,
-	void *owner, struct isolate **ret) MUST_CHECK;
+/* Clones one from a ready template with a kit and (or NULL) in a berth, which are used up whatever
+ * happens, but for the kit's /tmp where the berth has one. 0 or -errno. */
+int isolate_clone(struct function_template *t, struct kit *kit, struct berth *berth,
+	const struct isolate_events *events, void *owner, struct isolate **ret) MUST_CHECK;
 
 /* Starts a runtime process as one; `limit`: longest time until it is idle. 0 or -errno. */
 int isolate_exec(struct runtime *runtime, struct init *init, struct loop *loop,

@@ -21,7 +21,7 @@ static int fs_option(int fs, const char *name, const char *value)
 	return syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, name, value, 0) < 0 ? -errno : 0;
 }
 
-static int kit_mount_tmp(uint32_t tmp_mb, uid_t uid)
+int kit_mount_tmp(uint32_t tmp_mb, uid_t uid)
 {
 	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	char size[16], owner[16];
@@ -52,7 +52,7 @@ static int kit_mount_tmp(uint32_t tmp_mb, uid_t uid)
 int kit_make(struct kit *kit, uint32_t tmp_mb, uid_t uid)
 {
 	_cleanup_close_ int channel = -1, guest_channel = -1, console = -1, guest_console = -1;
-	int pair[2], tmp;
+	int pair[2], tmp = kit->has_tmp ? kit->tmp : -1;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
@@ -62,7 +62,8 @@ int kit_make(struct kit *kit, uint32_t tmp_mb, uid_t uid)
 		return -errno;
 	console = pair[0];
 	guest_console = pair[1];
-	tmp = kit_mount_tmp(tmp_mb, uid);
+	if (tmp < 0)
+		tmp = kit_mount_tmp(tmp_mb, uid);
 	if (tmp < 0)
 		return tmp;
 	*kit = (struct kit){
@@ -71,13 +72,14 @@ int kit_make(struct kit *kit, uint32_t tmp_mb, uid_t uid)
 		.guest_channel = take_fd(&guest_channel),
 		.console = take_fd(&console),
 		.guest_console = take_fd(&guest_console),
+		.has_tmp = true,
 		.tmp = tmp,
 		.cgroup = -1,
 	};
 	return 0;
 }
 
-void kit_done(struct kit *kit)
+void kit_done_but_tmp(struct kit *kit)
 {
 	if (!kit->ready)
 		return;
@@ -85,6 +87,13 @@ void kit_done(struct kit *kit)
 	fd_close(kit->guest_channel);
 	fd_close(kit->console);
 	fd_close(kit->guest_console);
-	fd_close(kit->tmp);
 	kit->ready = false;
+}
+
+void kit_done(struct kit *kit)
+{
+	kit_done_but_tmp(kit);
+	if (kit->has_tmp)
+		fd_close(kit->tmp);
+	kit->has_tmp = false;
 }

@@ -37,6 +37,7 @@ static const struct {
 	[SPAWN_INIT] = { CLONE_NEWPID | CLONE_NEWNS, 1, 1, child_run_init },
 	[SPAWN_RUNTIME] = { CLONE_NEWNS, 2, 2, child_run_runtime },
 	[SPAWN_ISOLATE] = { 0, 5, FD_PASS_MAX, child_run_isolate },
+	[SPAWN_BERTH] = { 0, 5, FD_PASS_MAX, child_run_berth },
 	[SPAWN_NETWORK] = { CLONE_NEWPID | CLONE_NEWNS, 1, 1, network_helper_run },
 };
 

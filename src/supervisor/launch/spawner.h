@@ -6,7 +6,7 @@
  * supervisor (CLONE_PARENT), which therefore has every exit status first-hand. The spawner has no
  * state but the prepared root (root.h); the supervisor forks another when it is lost.
  *
- *     supervisor --request + descriptors--> spawner --clone--> function init | runtime | isolate
+ *     supervisor --request + descriptors--> spawner --clone--> function init | runtime | isolate | berth
  *                <------reply: pid---------
  *
  * Both ends are one program, so requests are C structs; nothing of a tenant reaches this socket but
@@ -36,12 +36,17 @@ enum spawn_kind {
 	 * when it is confined a socket for the mapping of its ids (WIRE_MAP_ME), the program of
 	 * allowed system calls, and the network namespace to join, if any. */
 	SPAWN_ISOLATE,
+	/* The namespaces of an isolate (berth.h), in those of a function template. Descriptors: a
+	 * socket, over which it sends its pid and mount namespaces, /tmp mount, pid namespace of the
+	 * function, pidfd of the template, the program of allowed system calls, and the network
+	 * namespace to join, if any. */
+	SPAWN_BERTH,
 	/* The network helper (network_helper.h). Strings: the private networks that may be
 	 * reached. Descriptors: its socket. */
 	SPAWN_NETWORK,
 };
 
-/* The envelope of an isolate that is made by exec. */
+/* The envelope of an isolate that is made by exec; of a berth: processes and groups. */
 struct spawn_envelope {
 	bool confined;
 	uint32_t processes, descriptors, isolates;

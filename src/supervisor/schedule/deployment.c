@@ -3,6 +3,7 @@
  */
 #include "supervisor/schedule/deployment.h"
 
+#include "base/fd.h"
 #include "base/uuid.h"
 #include "supervisor/launch/manifest.h"
 #include "supervisor/launch/runtime.h"
@@ -49,6 +50,14 @@ static void deployment_leave(struct deployment *d)
 	d->group = group_end(d->group);
 }
 
+/* With the berth, whose mounts are a copy of its. */
+static void deployment_free_template(struct deployment *d)
+{
+	loop_timer_cancel(d->registry->supervisor->loop, &d->calm);
+	d->berth = berth_free(d->berth);
+	d->template = function_template_free(d->template);
+}
+
 static void deployment_free(struct deployment *d)
 {
 	list_remove(&d->link);
@@ -56,7 +65,7 @@ static void deployment_free(struct deployment *d)
 	loop_defer_cancel(d->registry->supervisor->loop, &d->make_kit);
 	loop_defer_cancel(d->registry->supervisor->loop, &d->freeing);
 	kit_done(&d->kit);
-	function_template_free(d->template);
+	deployment_free_template(d);
 	deployment_leave(d);
 	secrets_forget(&d->secrets);
 	config_unref(d->config);
@@ -275,7 +284,7 @@ static void deployment_became_ready(struct deployment *d)
 
 static void deployment_failed(struct deployment *d, const struct template_failure *failure)
 {
-	d->template = function_template_free(d->template);
+	deployment_free_template(d);
 	deployment_leave(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	function_deployment_failed(d->function, d, failure);
@@ -333,7 +342,7 @@ static void deployment_template_ended(
 			"polyvisor: the function template ended (%s); the next "
 			"launch makes another",
 			copy.e.text);
-		d->template = function_template_free(t);
+		deployment_free_template(d);
 		deployment_set_state(d, DEPLOYMENT_COLD);
 		deployment_end_list(d, &d->launching);
 		function_pump_later(d->function);
@@ -355,8 +364,10 @@ static void deployment_template_refused(
 	for (size_t i = 0; i < array_size(lists); i++)
 		list_for_each_safe (isolate, following, lists[i], link)
 			if (isolate->launch_sequence == sequence &&
-				isolate->state == ISOLATE_LAUNCHING)
+				isolate->state == ISOLATE_LAUNCHING) {
+				d->without_berths |= isolate->berth != NULL;
 				isolate_refused(isolate, e);
+			}
 }
 
 static const struct function_template_events deployment_template_events = {
@@ -472,7 +483,7 @@ static void deployment_init_lost(struct init *init)
 {
 	struct deployment *d = container_of(init, struct deployment, init);
 
-	d->template = function_template_free(d->template);
+	deployment_free_template(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	deployment_end_list(d, &d->idle);
 	deployment_end_list(d, &d->spare);
@@ -520,7 +531,7 @@ void deployment_warm_up(struct deployment *d)
 
 void deployment_cool_down(struct deployment *d)
 {
-	d->template = function_template_free(d->template);
+	deployment_free_template(d);
 	deployment_drop_kit(d);
 	deployment_set_state(d, DEPLOYMENT_COLD);
 	deployment_end_list(d, &d->idle);
@@ -587,6 +598,68 @@ static struct isolate_event deployment_event(struct deployment *d, struct invoca
 	};
 }
 
+#define BERTH_CALM (3 * USEC_PER_MSEC) /* without an event, until a berth is made */
+
+/* Whether the next invocation would need a launch, which a berth could be made for now. */
+static bool deployment_is_calm(const struct deployment *d)
+{
+	return d->state == DEPLOYMENT_READY && d->template && d->template->sequence > 0 &&
+	       d->idle_count + d->spare_count + d->busy_count + d->launching_count == 0;
+}
+
+/* A launch that finds none makes its namespaces itself. */
+static void deployment_berth_ended(struct berth *berth)
+{
+	struct deployment *d = berth->owner;
+
+	if (berth->failure.code) {
+		d->without_berths = true;
+		function_note(d->function, "polyvisor: %s; launches take a little longer for that",
+			berth->failure.text);
+	}
+	d->berth = berth_free(berth);
+}
+
+static int deployment_make_berth(struct deployment *d)
+{
+	struct guest_spec spec = deployment_spec(d);
+	_cleanup_close_ int tmp = kit_mount_tmp(d->config->tmp_mb, deployment_tmp_owner(d));
+	int r;
+
+	if (tmp < 0)
+		return tmp;
+	r = cgroup_open(d->registry->supervisor->cgroups, group_name(d->group), &spec.group);
+	if (r == 0)
+		r = berth_make(d->template, &spec, tmp, d, deployment_berth_ended, &d->berth);
+	cgroup_entry_close(&spec.group);
+	return r;
+}
+
+static void deployment_calm_over(struct loop_timer *timer)
+{
+	struct deployment *d = container_of(timer, struct deployment, calm);
+
+	/* What makes it fail passes, or a launch tells of it. */
+	if (deployment_is_calm(d) && deployment_make_berth(d) < 0)
+		return;
+}
+
+void deployment_keep_berth(struct deployment *d)
+{
+	if (d->berth || d->without_berths || d->calm.index || !deployment_is_calm(d) ||
+		!d->template->confined)
+		return;
+	/* Without memory for the timer there is no berth, and none is needed. */
+	(void)!loop_timer_set(d->registry->supervisor->loop, &d->calm,
+		usec_monotonic() + BERTH_CALM, deployment_calm_over);
+}
+
+/* For an invocation; a spare is made when there is time. */
+static struct berth *deployment_take_berth(struct deployment *d, bool spare)
+{
+	return !spare && berth_is_ready(d->berth) ? take_ptr(d->berth) : NULL;
+}
+
 int deployment_launch(struct deployment *d, struct invocation *invocation)
 {
 	struct supervisor *s = d->registry->supervisor;
@@ -605,7 +678,8 @@ int deployment_launch(struct deployment *d, struct invocation *invocation)
 		r = isolate_exec(d->runtime, &d->init, s->loop, s->processes, &spec, &d->kit,
 			deployment_load_limit(d), &deployment_isolate_events, d, &isolate);
 	else
-		r = isolate_clone(d->template, &d->kit, &deployment_isolate_events, d, &isolate);
+		r = isolate_clone(d->template, &d->kit, deployment_take_berth(d, !invocation),
+			&deployment_isolate_events, d, &isolate);
 	if (r < 0) {
 		group_give_slot(d->group, &d->kit_slot);
 		return r;

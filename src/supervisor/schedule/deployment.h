@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/macros.h"
+#include "supervisor/launch/berth.h"
 #include "supervisor/launch/init.h"
 #include "supervisor/launch/isolate.h"
 #include "supervisor/launch/kit.h"
@@ -59,6 +60,9 @@ struct deployment {
 	struct cgroup_entry entry;    /* of the group, while something is to enter it */
 	struct kit kit;               /* the next launch's */
 	struct cgroup_slot kit_slot;
+	struct berth *berth;    /* the next launch's that an invocation waits for; NULL: none yet */
+	bool without_berths;    /* they cannot be made, or not be used, here */
+	struct loop_timer calm; /* until there is time to make one */
 	struct loop_deferred make_kit, freeing;
 	struct list idle;      /* isolates that served; the most recent last */
 	struct list spare;     /* isolates that are ready and never served */
@@ -99,6 +103,9 @@ uint32_t deployment_live(const struct deployment *d);
 
 /* Launches an isolate for an invocation, or (NULL) a spare. 0 or -errno. */
 int deployment_launch(struct deployment *d, struct invocation *invocation) MUST_CHECK;
+
+/* When nothing is to do and the next invocation would need a launch: has its namespaces made. */
+void deployment_keep_berth(struct deployment *d);
 
 /* A ready isolate, taken out of its list; NULL if there is none. *ret_spare: it never served. */
 struct isolate *deployment_take_ready(struct deployment *d, bool *ret_spare);

@@ -133,8 +133,10 @@ static void function_pump(struct loop_deferred *deferred)
 		return;
 	while (!list_empty(&function->waiting) && function_dispatch_one(function) > 0)
 		continue;
-	if (list_empty(&function->waiting))
-		function_keep_spares(function);
+	if (!list_empty(&function->waiting))
+		return;
+	function_keep_spares(function);
+	deployment_keep_berth(function->current);
 }
 
 void function_pump_later(struct function *function)

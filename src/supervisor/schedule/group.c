@@ -106,11 +106,12 @@ static struct cgroup_limits limits_for(const struct deployment *d, uint32_t room
 	uint64_t each = (config->memory_mb + config->tmp_mb) * MB + overhead_bytes(d);
 	/* With a budget that is too small for one isolate, the first use fails, not all memory. */
 	uint64_t most = max_of(d->registry->memory_budget, 2 * each);
+	/* The init of its berth is none of an isolate's own. */
+	uint64_t processes = config->settings.processes ? config->settings.processes + 1ull : 0;
 
 	return (struct cgroup_limits){
 		.memory_bytes = min_of((room + 1) * each, most),
-		.processes = (uint32_t)min_of(
-			(uint64_t)config->settings.processes * (room + 1), (uint64_t)INT32_MAX),
+		.processes = (uint32_t)min_of(processes * (room + 1), (uint64_t)INT32_MAX),
 		.cpu_percent = config->settings.cpu_percent,
 	};
 }

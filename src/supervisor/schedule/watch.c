@@ -26,6 +26,7 @@
 struct watch_sample {
 	struct isolate *isolate; /* NULL: it has ended, or this is about a template */
 	bool template;
+	bool berth; /* the isolate lives in one */
 	pid_t pid;
 	uint64_t base_kb;
 	struct held held; /* all 0 when there was no need to look */
@@ -83,8 +84,9 @@ static void measure_entry(struct watch *watch, struct watch_entry *entry)
 		return;
 	for (size_t i = entry->first; i < entry->first + entry->count; i++) {
 		struct watch_sample *sample = &watch->samples[i];
-		int r = sample->template ? held_by_process(sample->pid, &sample->held)
-					 : held_by_isolate(sample->pid, &sample->held);
+		int r = sample->template
+				? held_by_process(sample->pid, &sample->held)
+				: held_by_isolate(sample->pid, sample->berth, &sample->held);
 
 		if (r < 0)
 			sample->held = (struct held){ 0 };
@@ -154,6 +156,7 @@ static void add_isolate(struct watch *watch, struct deployment *d, struct isolat
 	*sample = (struct watch_sample){
 		.isolate = isolate,
 		.pid = isolate->process.pid,
+		.berth = isolate->berth,
 		.base_kb = d->exec ? 0 : d->anonymous_kb,
 	};
 	isolate->watched = sample;

@@ -1,6 +1,7 @@
 """A function that attacks. At import time, in the function template, it tries what at_import.txt names; its
 handler tries what the event names, or says what came of the import."""
 
+import os
 import pathlib
 
 import attack
@@ -21,4 +22,6 @@ def handler(event, context):
         return siblings.hold(event["hold"])
     if "at_import" in event:
         return AT_IMPORT
+    if event.get("berth") and os.getpid() == 1:
+        return {}
     return {name: attack.try_attack(name) for name in event["try"]}

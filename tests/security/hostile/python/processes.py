@@ -58,11 +58,14 @@ def stop_init():
     os.kill(1, signal.SIGSTOP)
 
 
-@attack("end PID 1 of the isolate from a child: the kernel keeps it", "survives", "")
+@attack("end PID 1 of the isolate from a child: the kernel keeps it", "survives|EPERM", "")
 def kill_own_init():
     os.kill(1, signal.SIGKILL)
     os.kill(1, signal.SIGSTOP)
-    return "survives" if os.getppid() == 1 and "T" not in open("/proc/1/stat").read().split()[2] else "gone"
+    os.kill(1, 0)
+    # The init of a berth is not shown.
+    stopped = os.path.exists("/proc/1/stat") and "T" in open("/proc/1/stat").read().split()[2]
+    return "gone" if stopped or os.getppid() > 2 else "survives"
 
 
 @attack("signal the parent that the supervisor is", "ESRCH|EINVAL", inside=True)
@@ -146,11 +149,12 @@ def limits_of_init():
     resource.prlimit(1, resource.RLIMIT_NOFILE, (16, 16))
 
 
-@attack("have capabilities", "none", "CAP_SYS_ADMIN in its own user namespace only")
+@attack("have capabilities", "none", "CAP_SYS_ADMIN and CAP_SYS_CHROOT in its own user namespace only")
 def capabilities():
     sets = {name: int(value, 16) for name, value in status().items() if name.startswith("Cap")}
-    if sets == {"CapInh": 0, "CapPrm": 1 << 21, "CapEff": 1 << 21, "CapBnd": 0, "CapAmb": 0}:
-        return "CAP_SYS_ADMIN in its own user namespace only"
+    kept = 1 << 21 | 1 << 18
+    if sets == {"CapInh": 0, "CapPrm": kept, "CapEff": kept, "CapBnd": 0, "CapAmb": 0}:
+        return "CAP_SYS_ADMIN and CAP_SYS_CHROOT in its own user namespace only"
     return "none" if not any(sets.values()) else str(sets)
 
 
@@ -253,7 +257,8 @@ def forget_parent():
     libc.prctl(1, 0, 0, 0, 0)
 
 
-@attack("end itself by a signal: an isolate is PID 1 of its world, whom the kernel spares", "survives", "", inside=True,
+@attack("end itself by a signal: an isolate without a berth is PID 1 of its world, whom the kernel spares", "survives", "",
+        inside=True,
         accepted="signals with their default action are ignored by PID 1, its own too; a handler of its own works")
 def signal_itself():
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP):

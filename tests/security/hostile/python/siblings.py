@@ -46,7 +46,7 @@ def sibling_shared_memory():
 @attack("see a sibling's processes", "sees itself only", "")
 def sibling_processes():
     numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    strangers = [n for n in numbers if n not in (1, os.getpid())]
+    strangers = [n for n in numbers if n not in (1, os.getpid(), os.getppid())]
     return "sees itself only" if not strangers else str(strangers)
 
 
