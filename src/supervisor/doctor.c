@@ -66,7 +66,7 @@ static enum feature_state state_of_cgroups(const struct cgroups *cgroups)
 {
 	if (cgroups_version(cgroups) == CGROUP_NONE)
 		return FEATURE_ABSENT;
-	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+	for (int i = 0; i <= CGROUP_CPU; i++)
 		if (!cgroups_have(cgroups, i))
 			return FEATURE_PARTIAL;
 	return cgroups_version(cgroups) == CGROUP_V2 ? FEATURE_PRESENT : FEATURE_PARTIAL;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "supervisor/front/front.h"
 #include "supervisor/host/features.h"
+#include "supervisor/host/precedence.h"
 #include "supervisor/host/rootless.h"
 #include "supervisor/host/subordinate_ids.h"
 #include "supervisor/launch/cgroup.h"
@@ -452,6 +453,7 @@ int supervisor_main(int argc, char **argv)
 		return code;
 	d.signals.fd = d.s.system_calls = -1;
 	raise_descriptor_limit();
+	precedence_take();
 	daemon_find_files(&d);
 	daemon_find_state(&d);
 	r = daemon_start(&d, &e);

@@ -331,6 +331,51 @@ def test_neighbours_have_their_share(daemon, deploy, neighbour):
 
 # Control groups
 
+def weight(daemon, name):
+    """What the function weighs beside others, in the kernel's words."""
+    for path in groups(daemon, name):
+        for file in ("cpu.shares", "cpu.weight"):
+            if (path / file).exists():
+                return int((path / file).read_text())
+    return None
+
+
+def test_who_computes_much_gives_way(daemon, deploy, neighbour):
+    """A function that spins soon has a sixteenth of the weight of one that does not, and the usual one again later."""
+    if not has(daemon, "cpu"):
+        pytest.skip("no control group shares the cpu here")
+    name = deploy(PYTHON)
+    assert_serves(daemon, name)
+    usual = weight(daemon, neighbour)
+    # Its code was loaded just now, which may have counted.
+    assert wait_until(lambda: weight(daemon, name) == usual)
+    with Attack(daemon, name, "spin", {"seconds": 1}):
+        assert wait_until(lambda: weight(daemon, name) == usual // 16, 5)
+    assert weight(daemon, neighbour) == usual
+    assert wait_until(lambda: weight(daemon, name) == usual, 15)
+
+
+def test_the_supervisor_goes_before_functions(daemon, neighbour, deploy):
+    """It has a higher priority in the group that all functions are below, and nothing that it makes inherits that."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may have a higher priority")
+    name = deploy(PYTHON)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        sleeper = pool.submit(call, daemon, name, "sleep", seconds=2)
+        assert wait_until(lambda: busy(daemon, name))
+        own = {int(pid): os.getpriority(os.PRIO_PROCESS, int(pid)) for pid in
+               pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()}
+        names = {pid: pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in own}
+        assert sleeper.result().status_code == 200
+    assert os.getpriority(os.PRIO_PROCESS, daemon.pid) == -5
+    assert {names[pid] for pid, nice in own.items() if nice != 0} == {"polyvisor-spawn"}, names
+    assert {nice for pid, nice in own.items() if names[pid] == "python3"} == {0}, names
+    version_1 = dict(line.split(":")[1:] for line in pathlib.Path(f"/proc/{daemon.pid}/cgroup").read_text().splitlines())
+    places = [path for controllers, path in version_1.items() if "cpu" in controllers.split(",")]
+    if has(daemon, "cpu") and places:
+        assert all("/polyvisor-" in path for path in places), places
+
+
 def owned(daemon):
     """The supervisor's own groups, one in every hierarchy: it holds them open."""
     links = []

@@ -200,6 +200,16 @@ int cgroup_limit(
 	return r;
 }
 
+int cgroup_give_way(const struct cgroups *cgroups, const char *name, bool give_way)
+{
+	const struct cgroup_files *files = cgroups->files;
+
+	if (!cgroups_have(cgroups, CGROUP_CPU))
+		return -ENOENT;
+	return cgroup_write(parent_of(cgroups, CGROUP_CPU), name, files->weight,
+		give_way ? files->weight_small : files->weight_usual);
+}
+
 int cgroup_open(const struct cgroups *cgroups, const char *name, struct cgroup_entry *ret)
 {
 	bool directory = cgroups->version == CGROUP_V2;
@@ -293,6 +303,10 @@ void cgroup_measure(const struct cgroups *cgroups, const char *name, struct cgro
 	if (cgroups_have(cgroups, CGROUP_PIDS))
 		ret->process_refusals =
 			cgroup_number(parent_of(cgroups, CGROUP_PIDS), name, "pids.events", "max");
+	if (cgroups_have(cgroups, files->usage_of))
+		ret->cpu_usec = cgroup_number(parent_of(cgroups, files->usage_of), name,
+					files->usage_file, files->usage_key) /
+				files->usage_per_usec;
 	if (cgroups_have(cgroups, CGROUP_CPU))
 		ret->cpu_throttled_usec = cgroup_number(parent_of(cgroups, CGROUP_CPU), name,
 						  "cpu.stat", files->throttled_key) /

@@ -5,12 +5,13 @@
  * below it every deployment that has something running has a group, named by the caller:
  *
  *     v2   PLACE/polyvisor-ID/NAME/{template, 0, 1, ...}     one hierarchy; a group for each isolate too
- *     v1   PLACE/polyvisor-ID/NAME                           the same in each of memory, pids, cpu
+ *     v1   PLACE/polyvisor-ID/NAME                           the same in each of memory, pids, cpu, cpuacct
  *
  * PLACE is the supervisor's own group on v1; on v2, where a group with processes cannot have groups
  * with limits below it, that one if the supervisor can move out of it, else the one above. The
  * supervisor holds a lock on polyvisor-ID while it lives, so that another one can tell which of
- * these groups nobody owns any more.
+ * these groups nobody owns any more. With v1's cpu it is in polyvisor-ID itself: beside functions it
+ * then has the weight of its priority, whatever session it was started in.
  *
  * A clone enters a group without a wait: on v2 it is born there (CLONE_INTO_CGROUP); on v1 it writes
  * itself into `tasks`, which unlike a write by somebody else does not take the lock that waits for a
@@ -39,6 +40,7 @@ enum cgroup_controller {
 	CGROUP_MEMORY,
 	CGROUP_PIDS,
 	CGROUP_CPU,
+	CGROUP_CPUACCT, /* v1: counts what v2's cpu counts itself */
 	CGROUP_CONTROLLERS,
 };
 
@@ -69,6 +71,7 @@ struct cgroup_figures {
 	uint64_t charged;          /* bytes, the page cache included; 0 if memory is not counted */
 	uint64_t oom_kills;        /* processes that the kernel killed for memory */
 	uint64_t process_refusals; /* forks that failed at the limit */
+	uint64_t cpu_usec;
 	uint64_t cpu_throttled_usec; /* time spent waiting at the limit */
 };
 
@@ -99,6 +102,9 @@ int cgroups_sweep(const struct cgroups *cgroups);
 int cgroup_make(const struct cgroups *cgroups, const char *name, uid_t uid) MUST_CHECK;
 int cgroup_limit(const struct cgroups *cgroups, const char *name,
 	const struct cgroup_limits *limits) MUST_CHECK;
+
+/* A group that gives way has a sixteenth of the weight that others have. 0 or -errno. */
+int cgroup_give_way(const struct cgroups *cgroups, const char *name, bool give_way) MUST_CHECK;
 
 /* What a function template, or an isolate without a group of its own, enters. Cheap enough for the
  * loop. 0 or -errno; without control groups the entry is empty. */

@@ -25,7 +25,11 @@ struct cgroup_files {
 	bool swap_is_sum; /* the swap limit is of memory and swap together, else of swap */
 	const char *oom_file;
 	const char *cpu_limit;
-	bool cpu_has_period; /* the period stands behind the quota */
+	bool cpu_has_period;                              /* the period stands behind the quota */
+	const char *weight, *weight_usual, *weight_small; /* the file, and a sixteenth */
+	enum cgroup_controller usage_of;
+	const char *usage_file, *usage_key;
+	uint64_t usage_per_usec;
 	const char *throttled_key;
 	uint64_t throttled_per_usec;
 };

@@ -15,14 +15,22 @@ const struct cgroup_files cgroup_v1_files = {
 	.swap_is_sum = true,
 	.oom_file = "memory.oom_control",
 	.cpu_limit = "cpu.cfs_quota_us",
+	.weight = "cpu.shares",
+	.weight_usual = "1024",
+	.weight_small = "64",
+	.usage_of = CGROUP_CPUACCT,
+	.usage_file = "cpuacct.usage",
+	.usage_key = "",
+	.usage_per_usec = 1000,
 	.throttled_key = "throttled_time",
 	.throttled_per_usec = 1000,
 };
 
 /*
- * The supervisor is beside its group, and every task outside weighs as much as a group of weight
- * 1024. Two tasks' weight for each processor leaves it a third of one when functions take all the
- * rest, which is what it needs to answer and to kill.
+ * Outside, every task or session weighs as much as a group of weight 1024: the supervisor and its
+ * functions together are two of them for each processor. Inside it has the weight of its priority
+ * beside functions of 1024 each; left in the group of its session, it would have a third of a processor
+ * together with everything that runs there.
  */
 static void weigh(struct cgroups *cgroups)
 {
@@ -32,8 +40,9 @@ static void weigh(struct cgroups *cgroups)
 	if (place < 0)
 		return;
 	snprintf(text, sizeof(text), "%ld", 2048 * sysconf(_SC_NPROCESSORS_ONLN));
-	/* Without it all functions together weigh as much as one process, which works too. */
+	/* Without either it works too, but waits longer for a processor that functions take. */
 	cgroup_write(cgroups->hierarchies[place].parent, ".", "cpu.shares", text);
+	cgroup_write(cgroups->hierarchies[place].parent, ".", cgroups->files->enter, "0");
 }
 
 int cgroup_v1_start(struct cgroups *cgroups, struct err *e)

@@ -24,6 +24,13 @@ const struct cgroup_files cgroup_v2_files = {
 	.oom_file = "memory.events",
 	.cpu_limit = "cpu.max",
 	.cpu_has_period = true,
+	.weight = "cpu.weight",
+	.weight_usual = "100",
+	.weight_small = "6",
+	.usage_of = CGROUP_CPU,
+	.usage_file = "cpu.stat",
+	.usage_key = "usage_usec",
+	.usage_per_usec = 1,
 	.throttled_key = "throttled_usec",
 	.throttled_per_usec = 1,
 };
@@ -70,7 +77,7 @@ static void hand_on(int directory)
 {
 	char text[16];
 
-	for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+	for (int i = 0; i <= CGROUP_CPU; i++) {
 		snprintf(text, sizeof(text), "+%s", cgroup_controller_names[i]);
 		/* What is not there, or not ours to give, is missing in the description. */
 		cgroup_write(directory, ".", "cgroup.subtree_control", text);
@@ -96,7 +103,7 @@ int cgroup_v2_start(struct cgroups *cgroups, struct err *e)
 	r = cgroup_read(h->parent, ".", "cgroup.subtree_control", text, sizeof(text));
 	if (r < 0)
 		return err_errno(e, r, "cannot read the controllers of %s", path);
-	for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+	for (int i = 0; i <= CGROUP_CPU; i++) {
 		cgroups->places[i] = cgroup_list_has(text, cgroup_controller_names[i]) ? 0 : -1;
 		if (cgroups->places[i] < 0 && !cgroups->why[0])
 			snprintf(cgroups->why, sizeof(cgroups->why),

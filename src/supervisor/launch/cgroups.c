@@ -21,7 +21,8 @@
 #define END_LIMIT (500 * USEC_PER_MSEC)
 #define END_CHECK_USEC 2000
 
-const char *const cgroup_controller_names[CGROUP_CONTROLLERS] = { "memory", "pids", "cpu" };
+const char *const cgroup_controller_names[CGROUP_CONTROLLERS] = { "memory", "pids", "cpu",
+	"cpuacct" };
 
 enum cgroup_version cgroups_version(const struct cgroups *cgroups)
 {
@@ -173,6 +174,9 @@ struct cgroups *cgroups_free(struct cgroups *cgroups)
 	for (size_t i = 0; i < cgroups->hierarchy_count; i++) {
 		struct cgroup_hierarchy *h = &cgroups->hierarchies[i];
 
+		/* Only from inside v1's groups is there a way out (weigh()). */
+		if (cgroups->files->enter)
+			cgroup_write(h->base, ".", cgroups->files->enter, "0");
 		while (cgroup_remove_tree(h->base, cgroups->name, 2) < 0 &&
 			usec_monotonic() < until)
 			usleep(END_CHECK_USEC);
@@ -218,11 +222,11 @@ int cgroups_sweep(const struct cgroups *cgroups)
 
 static void describe_list(const struct cgroups *cgroups, bool there, char *ret, size_t size)
 {
-	const char *const words[CGROUP_CONTROLLERS] = { "memory", "processes", "cpu" };
+	const char *const words[] = { "memory", "processes", "cpu" };
 	size_t n = 0;
 
 	*ret = '\0';
-	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+	for (int i = 0; i <= CGROUP_CPU; i++)
 		if (cgroups_have(cgroups, i) == there && n < size)
 			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? ", " : "", words[i]);
 }

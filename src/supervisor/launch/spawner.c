@@ -4,6 +4,7 @@
 #include "supervisor/launch/spawner.h"
 
 #include "base/fd.h"
+#include "supervisor/host/precedence.h"
 #include "supervisor/launch/child.h"
 #include "supervisor/launch/network_helper.h"
 
@@ -93,6 +94,7 @@ static int spawner_prepare(const struct root_spec *root, struct err *e)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "polyvisor-spawn");
+	precedence_take();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* What functions are made of keeps no group of whoever started the supervisor: once in a user

@@ -17,6 +17,10 @@
 #define GROUP_RETRY_MOST (10 * USEC_PER_SEC)
 #define GROUP_SWEEPS 10                /* of groups that another supervisor's death leaves full */
 #define GROUP_CLAIM (2 * USEC_PER_SEC) /* how late the death of a killed process may be noticed */
+#define GROUP_HEAVY_PERCENT 50         /* of one processor */
+#define GROUP_HEAVY_TIMES 10           /* how much longer it gives way than it has taken */
+#define GROUP_HEAVY_MOST (10 * USEC_PER_SEC)
+#define GROUP_LOOK_LEAST (50 * USEC_PER_MSEC) /* between two looks that tell something */
 #define GROUP_SLOTS_STEP 8
 #define GROUP_SLOTS_LOW 4 /* with fewer free ones more are made */
 #define MB ((uint64_t)1024 * 1024)
@@ -31,6 +35,7 @@ enum group_state {
 enum group_task {
 	TASK_MAKE,
 	TASK_LIMIT,
+	TASK_GIVE_WAY,
 	TASK_SLOTS,
 	TASK_REMOVE,
 };
@@ -43,6 +48,8 @@ struct function_group {
 	char name[CGROUP_NAME_MAX];
 	uint32_t room, wanted; /* isolates that the limits in force, and the wanted ones, allow */
 	struct cgroup_figures seen;
+	usec_t looked_at, heavy_until;
+	bool heavy, gives_way; /* is to give way, and does */
 	uint64_t oom_unclaimed;
 	usec_t oom_noticed_at;
 	usec_t retry_delay;
@@ -165,6 +172,10 @@ static void group_work(struct job *job)
 	case TASK_LIMIT:
 		group->result = cgroup_limit(cgroups, group->name, &group->limits);
 		break;
+	case TASK_GIVE_WAY:
+		/* Where that fails they stay equal, until it is tried again. */
+		group->result = cgroup_give_way(cgroups, group->name, group->gives_way);
+		break;
 	case TASK_SLOTS:
 		make_slots(group, cgroups);
 		break;
@@ -201,6 +212,9 @@ static void group_catch_up(struct function_group *group)
 		return;
 	if (group->wanted != group->room) {
 		group_submit_limits(group);
+	} else if (group->heavy != group->gives_way) {
+		group->gives_way = group->heavy;
+		group_submit(group, TASK_GIVE_WAY);
 	} else if (group->slots_wanted > 0) {
 		group->slots_wanted = 0;
 		group->isolate_limits = limits_of_isolate(group->owner);
@@ -386,6 +400,31 @@ static uint64_t grown(uint64_t *seen, uint64_t now)
 	return by;
 }
 
+static void note_cpu(struct function_group *group, uint64_t usec)
+{
+	usec_t now = usec_monotonic(), passed = now - group->looked_at;
+	bool first = group->looked_at == 0;
+	uint64_t used;
+
+	if (usec == 0 || passed < GROUP_LOOK_LEAST)
+		return;
+	group->looked_at = now;
+	used = grown(&group->seen.cpu_usec, usec);
+	if (first)
+		return;
+	if (used * 100 > passed * GROUP_HEAVY_PERCENT)
+		group->heavy_until =
+			min_of(max_of(now, group->heavy_until) + GROUP_HEAVY_TIMES * used,
+				now + GROUP_HEAVY_MOST);
+	group->heavy = now < group->heavy_until;
+	group_catch_up(group);
+}
+
+bool group_gives_way(const struct function_group *group)
+{
+	return group && group->heavy;
+}
+
 void group_note_figures(struct function_group *group, const struct cgroup_figures *figures)
 {
 	struct function_stats *stats = &group->owner->function->stats;
@@ -394,6 +433,7 @@ void group_note_figures(struct function_group *group, const struct cgroup_figure
 	stats->process_refusals += grown(&group->seen.process_refusals, figures->process_refusals);
 	stats->cpu_throttled_usec +=
 		grown(&group->seen.cpu_throttled_usec, figures->cpu_throttled_usec);
+	note_cpu(group, figures->cpu_usec);
 }
 
 bool group_claim_oom_kill(struct function_group *group)

@@ -58,5 +58,14 @@ void group_give_slot(struct function_group *group, const struct cgroup_slot *slo
  * then it is claimed. For whoever finds a process dead by SIGKILL. */
 bool group_claim_oom_kill(struct function_group *group);
 
-/* What the watch has read of the kernel's counts: what is new goes to the statistics. */
+/* What the watch has read of the kernel's counts: what is new goes to the statistics, and decides whether
+ * the function gives way. */
 void group_note_figures(struct function_group *group, const struct cgroup_figures *figures);
+
+/*
+ * A function that takes more than half a processor gives way to those that take less: beside one of them it
+ * has one part in seventeen, and beside others that give way as much as they have. It does so for ten times
+ * as long as it computed, ten seconds at most: what bombs do comes in bursts, and the kernel (6.18) lets a
+ * storm of forks keep a group of equal weight from running for 100 to 200 ms.
+ */
+bool group_gives_way(const struct function_group *group);

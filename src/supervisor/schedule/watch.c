@@ -208,8 +208,8 @@ static void add_deployment(struct watch *watch, struct deployment *d, bool all)
 
 static bool is_wanted(const struct deployment *d, bool all)
 {
-	return template_loads(d) || d->busy_count > 0 ||
-	       (all && d->idle_count + d->spare_count > 0);
+	return group_is_ready(d->group) &&
+	       (all || template_loads(d) || d->busy_count > 0 || group_gives_way(d->group));
 }
 
 static void collect(struct watch *watch)

@@ -160,23 +160,49 @@ static void test_figures(void **state)
 	put(&fake, "memory.current", "123456789\n");
 	put(&fake, "memory.events", "low 0\nhigh 0\nmax 3\noom 2\noom_kill 5\noom_group_kill 1\n");
 	put(&fake, "pids.events", "max 7\n");
-	put(&fake, "cpu.stat", "usage_usec 1\nnr_throttled 2\nthrottled_usec 99\nnr_bursts 0\n");
+	put(&fake, "cpu.stat", "usage_usec 12\nnr_throttled 2\nthrottled_usec 99\nnr_bursts 0\n");
 	cgroup_measure(&fake.cgroups, GROUP, &figures);
 	assert_int_equal(figures.charged, 123456789);
 	assert_int_equal(figures.oom_kills, 5);
 	assert_int_equal(figures.process_refusals, 7);
+	assert_int_equal(figures.cpu_usec, 12);
 	assert_int_equal(figures.cpu_throttled_usec, 99);
 	fake_close(&fake);
 
 	fake_open(&fake, CGROUP_V1);
 	put(&fake, "memory.usage_in_bytes", "4096\n");
 	put(&fake, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
+	put(&fake, "cpuacct.usage", "7000\n");
 	put(&fake, "cpu.stat", "nr_periods 0\nnr_throttled 0\nthrottled_time 5000\n");
 	cgroup_measure(&fake.cgroups, GROUP, &figures);
 	assert_int_equal(figures.charged, 4096);
 	assert_int_equal(figures.oom_kills, 4);
 	assert_int_equal(figures.process_refusals, 0);
+	assert_int_equal(figures.cpu_usec, 7);
 	assert_int_equal(figures.cpu_throttled_usec, 5);
+	fake_close(&fake);
+}
+
+static void test_weights(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	fake_open(&fake, CGROUP_V2);
+	put(&fake, "cpu.weight", "");
+	assert_int_equal(cgroup_give_way(&fake.cgroups, GROUP, true), 0);
+	assert_file(&fake, "cpu.weight", "6");
+	fake.cgroups.places[CGROUP_CPU] = -1;
+	assert_int_equal(cgroup_give_way(&fake.cgroups, GROUP, true), -ENOENT);
+	fake_close(&fake);
+
+	fake_open(&fake, CGROUP_V1);
+	put(&fake, "cpu.shares", "");
+	assert_int_equal(cgroup_give_way(&fake.cgroups, GROUP, true), 0);
+	assert_file(&fake, "cpu.shares", "64");
+	put(&fake, "cpu.shares", "");
+	assert_int_equal(cgroup_give_way(&fake.cgroups, GROUP, false), 0);
+	assert_file(&fake, "cpu.shares", "1024");
 	fake_close(&fake);
 }
 
@@ -262,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_missing_files),
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_removal),
