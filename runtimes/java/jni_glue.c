@@ -28,12 +28,16 @@ static pv_handle *guest;
 /* A template rehearses what its clones will do, before there is anybody to do it for. */
 static bool rehearsing;
 
+static void throw_fault(JNIEnv *env, const char *text)
+{
+	(*env)->ThrowNew(env, (*env)->FindClass(env, "java/lang/IllegalStateException"), text);
+}
+
 /* Turns a fault into an exception; the outcomes of a call pass through. */
 static int check(JNIEnv *env, int r)
 {
 	if (r < 0)
-		(*env)->ThrowNew(env, (*env)->FindClass(env, "java/lang/IllegalStateException"),
-			guest ? pv_last_error(guest) : strerror(-r));
+		throw_fault(env, guest ? pv_last_error(guest) : strerror(-r));
 	return r;
 }
 
@@ -153,8 +157,10 @@ static void fill_random(JNIEnv *env, UNUSED jclass class, jbyteArray array)
 
 	for (jsize done = 0; done < size; done += part) {
 		part = size - done < (jsize)sizeof(data) ? size - done : (jsize)sizeof(data);
-		if (check(env, pv_random(data, (size_t)part)) != 0)
+		if (pv_random(data, (size_t)part) < 0) {
+			throw_fault(env, "The kernel gave no random numbers.");
 			return;
+		}
 		(*env)->SetByteArrayRegion(env, array, done, part, data);
 	}
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define NO_RANDOM "The kernel gave no random numbers."
+
 static pv_handle *handle;
 
 struct call {
@@ -32,14 +34,32 @@ static napi_value text(struct call *c, const char *data, size_t size)
 	return value;
 }
 
-static napi_value outcome(struct call *c, int r)
+static napi_value outcome_or(struct call *c, int r, const char *error)
 {
 	napi_value value = NULL;
 
 	napi_create_int32(c->env, r, &value);
 	if (r < 0)
-		napi_throw_error(c->env, NULL, handle ? pv_last_error(handle) : "No supervisor.");
+		napi_throw_error(c->env, NULL, error);
 	return value;
+}
+
+static napi_value outcome(struct call *c, int r)
+{
+	return outcome_or(c, r, handle ? pv_last_error(handle) : "No supervisor.");
+}
+
+/* What a clone could not say of itself is said here, since it ends without a word. */
+static int template_with_seed(void *seed, size_t size)
+{
+	int r = pv_template(handle);
+
+	if (r < 0)
+		return r;
+	r = pv_random(seed, size);
+	if (r < 0)
+		(void)pv_note(handle, NO_RANDOM);
+	return r;
 }
 
 static napi_value event(struct call *c, bool warmup)
@@ -58,7 +78,7 @@ static napi_value event(struct call *c, bool warmup)
 #define CALLS(X)                                                                                   \
 	X(open, outcome(c, pv_open(&handle) ?: pv_set_runtime_version(handle, DATA(0))))           \
 	X(rehearse, outcome(c, pv_rehearse(handle, (int)c->number)))                               \
-	X(template, outcome(c, pv_template(handle) ?: pv_random(DATA(0), SIZE(0))))                \
+	X(template, outcome(c, template_with_seed(DATA(0), SIZE(0))))                              \
 	X(attribute, text(c, pv_function(handle, DATA(0)), NAPI_AUTO_LENGTH))                      \
 	X(initFailed, outcome(c, pv_init_failed(handle, DATA(0), DATA(1), SIZE(1))))               \
 	X(note, outcome(c, pv_note(handle, DATA(0))))                                              \
@@ -68,7 +88,7 @@ static napi_value event(struct call *c, bool warmup)
 	X(reply, outcome(c, pv_reply(handle, DATA(0), SIZE(0), DATA(1))))                          \
 	X(part, outcome(c, pv_reply_part(handle, DATA(0), SIZE(0), DATA(1))))                      \
 	X(fail, outcome(c, pv_fail(handle, DATA(0), DATA(1), SIZE(1))))                            \
-	X(random, outcome(c, pv_random(DATA(0), SIZE(0))))                                         \
+	X(random, outcome_or(c, pv_random(DATA(0), SIZE(0)), NO_RANDOM))                           \
 	X(reap, outcome(c, pv_reap(handle, (const int *)DATA(0), SIZE(0) / sizeof(int))))          \
 	X(pid, outcome(c, getpid()))
 

@@ -195,8 +195,11 @@ static int template_resume(struct envelope *envelope)
 	int r;
 
 	r = clone_resume(envelope->template);
-	if (r < 0)
-		return err_errno(&handle->error, r, "The threads of the clone cannot be made");
+	if (r < 0) {
+		(void)note_send(handle->fd, "The threads of the clone cannot be made", r);
+		/* A runtime without its threads waits for them when it is told to exit. */
+		_exit(CLONE_EXIT_BROKEN);
+	}
 	handle->clone = true;
 	template_advance(handle);
 	r = template_is_mistaken(handle) ? reseed_run(&handle->reseed) : 0;

@@ -84,7 +84,8 @@ struct clone_request {
 	int cgroup_fd;   /* -1, or a cgroup v2 directory for CLONE_INTO_CGROUP */
 };
 
-#define CLONE_CHILD 1 /* the outcome of clone_fork() in the child */
+#define CLONE_CHILD 1        /* the outcome of clone_fork() in the child */
+#define CLONE_EXIT_BROKEN 86 /* exit status of a clone that could not be made whole */
 
 /*
  * Runs run(data) in a stand-in for the caller, who waits in the kernel: another thread with its stack, TLS

@@ -22,8 +22,6 @@
 /* glibc keeps 33 for itself: pthread_sigmask() cannot block it, and programs do not use it. */
 #define PARK_SIGNAL 33
 
-#define CLONE_EXIT_BROKEN 86 /* exit status of a clone that could not be made whole */
-
 /* For code that runs where a sanitizer does not know the stack, or with another thread's TLS. */
 #define ON_FOREIGN_STACK __attribute__((no_sanitize("address")))
 
