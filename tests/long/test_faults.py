@@ -43,7 +43,7 @@ def grown_since(before, after):
 def test_call_fails_once(victim, call):
     before, served, hits = watching.settled(victim), 0, 0
     for when in TIMES:
-        with Tracer(victim.pid, victim.folder / "trace", call, CALLS[call], when, follow=False) as tracer:
+        with Tracer(lambda: victim.pid, victim.folder / "trace", call, CALLS[call], when, follow=False) as tracer:
             for name in ("fresh", "warm", "fresh"):
                 try:
                     reply = victim.invoke(name, {"n": when}, timeout=30)

@@ -61,6 +61,15 @@ def pids(daemon, part):
     return [pid for pid, its, _ in watching.children(daemon) if its == part]
 
 
+def one(daemon, part):
+    """The process that is that part; for a moment there may be none, while another one takes its place."""
+    for _ in range(100):
+        if found := pids(daemon, part):
+            return found[-1]
+        time.sleep(0.1)
+    raise AssertionError(f"there is no {part}")
+
+
 def portrait(pid):
     """How a process is confined, as the machine sees it."""
     root = pathlib.Path(f"/proc/{pid}")
@@ -155,10 +164,10 @@ class Trial:
     def __init__(self, call, count):
         self.call, self.count, self.outcome, self.text, self.hit, self.seconds = call, count, None, "", False, 0
 
-    def run(self, daemon, pid, name, normal):
+    def run(self, daemon, part, name, normal):
         begun = time.monotonic()
         output = daemon.folder / "trace"
-        with Tracer(pid, output, self.call, ERRORS.get(self.call, "ENOMEM"), self.count) as tracer:
+        with Tracer(lambda: one(daemon, part), output, self.call, ERRORS.get(self.call, "ENOMEM"), self.count) as tracer:
             reply, seen = ask(daemon, name)
             self.hit = tracer.hit()
         self.text, self.outcome, self.seconds = reply.text[:200], outcome(reply), time.monotonic() - begun
@@ -207,15 +216,13 @@ def test_calls_of_a_launch(victim, language):
     for _ in range(3):
         reply, normal = ask(victim, name)
         assert outcome(reply) == "served" and normal
-    template = pids(victim, watching.FUNCTION_TEMPLATE)[0]
-    with Tracer(template, victim.folder / "trace") as tracer:
+    with Tracer(lambda: one(victim, watching.FUNCTION_TEMPLATE), victim.folder / "trace") as tracer:
         assert outcome(ask(victim, name)[0]) == "served"
         calls = tracer.calls()
     before, trials = watching.figures(victim), []
     for call, count in plan(calls):
         trials.append(Trial(call, count))
-        template = pids(victim, watching.FUNCTION_TEMPLATE)[0]
-        trials[-1].run(victim, template, name, normal)
+        trials[-1].run(victim, watching.FUNCTION_TEMPLATE, name, normal)
         assert_served(victim, name, normal, (call, count))
     judge(trials, normal)
     assert_nothing_left(victim, before)
@@ -251,18 +258,16 @@ def test_calls_of_a_first_use(victim, language):
         reply, normal = ask(victim, warm)
         assert outcome(reply) == "served" and normal
     victim.remove_all()
-    runtime_template = pids(victim, watching.RUNTIME_TEMPLATE)[0]
-    with Tracer(runtime_template, victim.folder / "trace") as tracer:
+    with Tracer(lambda: one(victim, watching.RUNTIME_TEMPLATE), victim.folder / "trace") as tracer:
         name = deploy(victim, language, "first-use")
         assert outcome(ask(victim, name)[0]) == "served"
-        wanted = first_use(tracer.calls(), runtime_template)
+        wanted = first_use(tracer.calls(), tracer.pid)
     victim.remove_all()
     before, trials = watching.settled(victim), []
     for call, count in chosen(language, ends_of_runs(wanted)):
         name = deploy(victim, language, "first-use")
         trials.append(Trial(call, count))
-        runtime_template = pids(victim, watching.RUNTIME_TEMPLATE)[0]
-        trials[-1].run(victim, runtime_template, name, normal)
+        trials[-1].run(victim, watching.RUNTIME_TEMPLATE, name, normal)
         assert_served(victim, name, normal, (call, count))
         victim.remove_all()
     judge(trials, normal)

@@ -15,22 +15,25 @@ INJECTED = "(INJECTED)"
 
 
 class Tracer:
-    """Follows a process, its threads and its clones for as long as the block runs."""
+    """Follows a process, its threads and its clones for as long as the block runs. `find` returns its pid, and is asked
+    again when that one has just ended."""
 
-    def __init__(self, pid, output, call=None, error=None, when=None, follow=True):
-        self.pid, self.output, self.follow = pid, pathlib.Path(output), follow
+    def __init__(self, find, output, call=None, error=None, when=None, follow=True):
+        self.find, self.output, self.follow = find, pathlib.Path(output), follow
         self.output.unlink(missing_ok=True)
-        self.words = ["strace", *(["-f"] if follow else []), "-qq", "-s", "16", "-o", str(output), "-p", str(pid)]
+        self.words = ["strace", *(["-f"] if follow else []), "-qq", "-s", "16", "-o", str(output)]
         if call:
             self.words += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
 
     def __enter__(self):
         for _ in range(10):
-            self.process = subprocess.Popen(self.words, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            self.pid = self.find()
+            self.process = subprocess.Popen([*self.words, "-p", str(self.pid)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
             if self.attaches():
                 return self
             # It gives up on a thread that the tracer before left on its way out of a call.
             self.__exit__()
+            time.sleep(0.1)
         raise AssertionError(f"strace does not attach to {self.pid}")
 
     def attaches(self):
@@ -42,8 +45,12 @@ class Tracer:
         return False
 
     def attached(self):
-        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir() if self.follow else [pathlib.Path(f"/proc/{self.pid}")]
-        return all("TracerPid:\t0\n" not in (thread / "status").read_text() for thread in threads)
+        process = pathlib.Path(f"/proc/{self.pid}")
+        try:
+            threads = (process / "task").iterdir() if self.follow else [process]
+            return all("TracerPid:\t0\n" not in (thread / "status").read_text() for thread in threads)
+        except (FileNotFoundError, ProcessLookupError):  # it, or one of its threads, has ended
+            return False
 
     def __exit__(self, *_):
         """The kernel lets go of what a dead tracer followed; strace's own way of ending waits for clones that have ended."""

@@ -48,6 +48,32 @@ static int console_read(struct console *c)
 	return c->source.added && n == sizeof(data);
 }
 
+static void console_go_on(struct loop_timer *timer)
+{
+	struct console *c = container_of(timer, struct console, pause);
+
+	if (c->source.added && loop_modify(c->loop, &c->source, EPOLLIN) < 0 &&
+		loop_timer_set(c->loop, timer, usec_monotonic() + CONSOLE_WINDOW, console_go_on) <
+			0)
+		loop_remove(c->loop, &c->source);
+}
+
+/* The pipe takes what is written meanwhile. */
+static void console_pause_if_busy(struct console *c)
+{
+	usec_t now = usec_monotonic();
+
+	if (now - c->window >= CONSOLE_WINDOW) {
+		c->window = now;
+		c->reads = 0;
+	}
+	if (++c->reads < CONSOLE_READS)
+		return;
+	if (loop_timer_set(c->loop, &c->pause, c->window + CONSOLE_WINDOW, console_go_on) == 0 &&
+		loop_modify(c->loop, &c->source, 0) < 0)
+		loop_timer_cancel(c->loop, &c->pause);
+}
+
 static void console_ready(struct loop_source *source, uint32_t events)
 {
 	struct console *c = container_of(source, struct console, source);
@@ -56,6 +82,8 @@ static void console_ready(struct loop_source *source, uint32_t events)
 	/* At the end only the source goes: the owner still flushes the last line. */
 	if (console_read(c) < 0)
 		loop_remove(c->loop, &c->source);
+	else if (c->source.added)
+		console_pause_if_busy(c);
 }
 
 int console_init(struct console *c, struct loop *loop, int fd, console_line_fn line)
@@ -97,6 +125,7 @@ void console_done(struct console *c)
 	if (!c->loop)
 		return;
 	loop_remove(c->loop, &c->source);
+	loop_timer_cancel(c->loop, &c->pause);
 	c->source.fd = fd_close(c->source.fd);
 	buffer_done(&c->partial);
 	c->loop = NULL;

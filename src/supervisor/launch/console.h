@@ -2,15 +2,19 @@
  * console.h - the supervisor's end of a guest's standard output and error, line by line.
  *
  * A pipe. Lines longer than CONSOLE_LINE_MAX are cut into several. The guest never waits for long:
- * everything is read, whatever the owner makes of it.
+ * everything is read, whatever the owner makes of it, but at most CONSOLE_READS times in
+ * CONSOLE_WINDOW: a guest that writes line after line would wake the supervisor for each of them.
  */
 #pragma once
 
 #include "base/buffer.h"
 #include "base/macros.h"
+#include "base/usec.h"
 #include "supervisor/loop/loop.h"
 
 #define CONSOLE_LINE_MAX (16 * 1024)
+#define CONSOLE_READS 4
+#define CONSOLE_WINDOW (2 * USEC_PER_MSEC)
 
 struct console;
 
@@ -21,6 +25,9 @@ struct console {
 	struct loop_source source;
 	console_line_fn line; /* without the newline */
 	struct buffer partial;
+	usec_t window;  /* when it began */
+	unsigned reads; /* in it */
+	struct loop_timer pause;
 };
 
 /* Takes over the read end. 0 or -errno, the descriptor is closed then. */
