@@ -34,6 +34,7 @@ VITAL = {"move_mount", "mount", "landlock_restrict_self", "landlock_create_rules
 # Less than the supervisor waits for a template or an isolate that says nothing, more than the function's own limit of 5 s:
 # a runtime whose process aborts is not ended by that here, since a traced PID 1 lives through signals.
 SLOWEST = 9
+PAUSE = 0.08
 STATUS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
@@ -91,8 +92,8 @@ def alike(seen, normal):
 
 def assert_served(daemon, name, normal, after):
     """By an isolate that is confined as always. One that was not seen at work, since others use this machine, is asked again."""
-    for _ in range(3):
-        reply, seen = ask(daemon, name)
+    for seconds in (PAUSE, 4 * PAUSE, 16 * PAUSE):
+        reply, seen = ask(daemon, name, seconds)
         if seen or outcome(reply) != "served":
             break
     assert outcome(reply) == "served", (after, reply.text)
@@ -113,10 +114,10 @@ def portrait_while(daemon, reply):
     return None
 
 
-def ask(daemon, name):
+def ask(daemon, name, seconds=PAUSE):
     """Invokes it with a pause in which it can be looked at. Returns the reply and the portrait."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        reply = pool.submit(daemon.invoke, name, {"do": "sleep", "with": {"seconds": 0.08}}, timeout=40)
+        reply = pool.submit(daemon.invoke, name, {"do": "sleep", "with": {"seconds": seconds}}, timeout=40)
         seen = portrait_while(daemon, reply)
         return reply.result(), seen
 

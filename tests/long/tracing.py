@@ -42,7 +42,8 @@ class Tracer:
             if self.attached():
                 return True
             time.sleep(0.005)
-        return False
+        # The call that was interrupted by attaching counts as the first, and what failed in it may have ended.
+        return self.hit()
 
     def attached(self):
         process = pathlib.Path(f"/proc/{self.pid}")
