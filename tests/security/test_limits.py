@@ -187,6 +187,47 @@ def test_queue(daemon, deploy):
     assert_serves(daemon, name)
 
 
+STUBBORN = b"""
+import os, signal, subprocess, time
+def handler(event, context):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    for wrap in ("sleep %s", "setsid sleep %s", "(setsid sh -c 'sleep %s & sleep %s' &)", "sh -c 'kill -STOP $$; sleep %s'"):
+        subprocess.Popen(["sh", "-c", "trap '' TERM HUP INT; " + wrap.replace("%s", event)])
+    time.sleep(60)
+"""
+
+
+def with_argument(word):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:  # it has ended
+            pass
+    return found
+
+
+def test_all_of_an_isolate_ends_at_its_timeout(daemon, neighbour):
+    """Also what ignores signals, is stopped, or has a session and a parent of its own: within 50 ms, once in some tries."""
+    assert create(daemon, "stubborn", "python", "app.handler", {"app.py": STUBBORN}, Timeout=1,
+                  Tags={"polyvisor:isolation": "request"}).status_code == 201
+    late = []
+    while len(late) < 8 and not any(seconds < 0.05 for seconds in late):
+        word, begun = f"47114{len(late)}", time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            reply = pool.submit(daemon.invoke, "stubborn", word)
+            assert wait_until(lambda: len(with_argument(word)) >= 4), with_argument(word)
+            assert error_of(reply.result())["errorType"] == "Sandbox.Timedout"
+        while with_argument(word):
+            assert time.monotonic() < begun + 10, with_argument(word)
+        late.append(time.monotonic() - begun - 1)
+    assert min(late) < 0.05, late
+    assert_serves(daemon, neighbour)
+    daemon.request("DELETE", f"{conftest.FUNCTIONS}/stubborn")
+
+
 # Ways around a limit
 
 def test_memory_of_children(daemon, deploy, neighbour):
