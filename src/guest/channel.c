@@ -11,11 +11,13 @@
 #include "wire/settings.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #define CHANNEL_KEEP (256 * 1024)          /* memory that is kept from one event to the next */
 #define CHANNEL_GRANULE ((size_t)65536)    /* memory grows by this */
@@ -29,7 +31,8 @@ void channel_done(struct channel *channel)
 	*channel = (struct channel){ 0 };
 }
 
-static int channel_reserve(struct channel *channel, size_t size)
+/* Makes room for `size` bytes; of what is in it the first `kept` stay. */
+static int channel_reserve(struct channel *channel, size_t size, size_t kept)
 {
 	size_t capacity = (size + CHANNEL_GRANULE - 1) / CHANNEL_GRANULE * CHANNEL_GRANULE;
 	void *data;
@@ -44,8 +47,10 @@ static int channel_reserve(struct channel *channel, size_t size)
 	data = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (data == MAP_FAILED)
 		return -errno;
-	if (channel->data)
+	if (channel->data) {
+		memcpy(data, channel->data, kept);
 		munmap(channel->data, channel->capacity);
+	}
 	channel->data = data;
 	channel->capacity = capacity;
 	return 0;
@@ -125,24 +130,52 @@ static int channel_ask(struct pv_handle *handle)
 	return r;
 }
 
+/*
+ * Waits for a frame and takes its head, and of the rest what there is and the channel has memory for.
+ *
+ * It waits in poll: a read of a stream socket is woken too when the supervisor has taken the last
+ * reply, which makes room to write, only to sleep again.
+ */
+static int channel_receive(struct pv_handle *handle, void *head, size_t *ret_rest)
+{
+	struct channel *channel = &handle->channel;
+	struct pollfd readable = { .fd = handle->fd, .events = POLLIN };
+	struct iovec parts[2] = { { head, WIRE_HEADER_SIZE },
+		{ channel->data, channel->capacity } };
+	ssize_t n;
+
+	do
+		n = poll(&readable, 1, -1) < 0 ? -1 : readv(handle->fd, parts, 2);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 ? -errno : -ENODATA;
+	*ret_rest = (size_t)max_of(n - WIRE_HEADER_SIZE, (ssize_t)0);
+	return n < WIRE_HEADER_SIZE ? fd_read_exactly(handle->fd, (char *)head + n,
+					      (size_t)(WIRE_HEADER_SIZE - n))
+				    : 0;
+}
+
 /* Reads an event into the channel's memory. 0, or -errno. */
 static int channel_read_event(struct pv_handle *handle)
 {
 	struct channel *channel = &handle->channel;
 	unsigned char frame[WIRE_HEADER_SIZE];
 	struct wire_header header;
+	size_t got;
 	int r;
 
-	r = fd_read_exactly(handle->fd, frame, sizeof(frame));
+	r = channel_reserve(channel, CHANNEL_GRANULE, 0);
+	if (r == 0)
+		r = channel_receive(handle, frame, &got);
 	if (r < 0)
 		return r;
 	r = wire_decode_header(frame, &header);
-	if (r < 0 || header.type != WIRE_EVENT)
+	if (r < 0 || header.type != WIRE_EVENT || got > header.size)
 		return -EBADMSG;
-	r = channel_reserve(channel, (size_t)header.size + 1);
+	r = channel_reserve(channel, (size_t)header.size + 1, got);
 	if (r < 0)
 		return r;
-	r = fd_read_exactly(handle->fd, channel->data, header.size);
+	r = fd_read_exactly(handle->fd, channel->data + got, header.size - got);
 	if (r < 0)
 		return r;
 	channel->data[header.size] = '\0';

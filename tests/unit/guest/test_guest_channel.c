@@ -34,6 +34,7 @@ const char *__lsan_default_suppressions(void)
 }
 
 #define LARGE (6 * 1024 * 1024)
+#define PIECES ((size_t)200000)
 
 struct end {
 	int socket; /* the supervisor's */
@@ -364,6 +365,64 @@ static void test_large_event_and_reply(void **state)
 	assert_string_equal(event, "1");
 }
 
+static void *write_in_pieces(void *data)
+{
+	static const size_t cuts[] = { 5, 40, 70000 };
+	struct end *end = data;
+	char *frame = malloc(PIECES + 4096), *at = frame;
+	struct wire_writer w;
+	size_t head;
+
+	assert_non_null(frame);
+	wire_begin(&w, frame, 4096, WIRE_EVENT, 7);
+	wire_put(&w, WIRE_REQUEST_ID, "id");
+	assert_int_equal(wire_end(&w, PIECES, &head), 0);
+	for (size_t i = 0; i < PIECES; i++)
+		frame[head + i] = (char)(i * 31 >> 3);
+	for (size_t i = 0; i < array_size(cuts); i++) {
+		assert_int_equal(fd_write_all(end->socket, at, cuts[i]), 0);
+		at += cuts[i];
+		usleep(20000);
+	}
+	assert_int_equal(fd_write_all(end->socket, at, head + PIECES - (size_t)(at - frame)), 0);
+	free(frame);
+	return NULL;
+}
+
+/* In the head, in the fields, and past the memory that there was before the head came. */
+static void test_event_in_pieces(void **state)
+{
+	struct end *end = *state;
+	const void *event;
+	const char *byte;
+	pthread_t thread;
+	size_t size;
+
+	assert_int_equal(pthread_create(&thread, NULL, write_in_pieces, end), 0);
+	assert_int_equal(pv_next(end->pv, &event, &size), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(size, PIECES);
+	assert_string_equal(pv_invocation(end->pv, "request_id"), "id");
+	byte = event;
+	for (size_t i = 0; i < PIECES; i++)
+		assert_int_equal(byte[i], (char)(i * 31 >> 3));
+}
+
+static void test_more_than_an_event(void **state)
+{
+	unsigned char both[2 * WIRE_HEADER_SIZE];
+	struct end *end = *state;
+	struct wire_writer w;
+	const void *event;
+	size_t size;
+
+	wire_begin(&w, both, sizeof(both), WIRE_EVENT, 8);
+	assert_int_equal(wire_end(&w, 0, &size), 0);
+	memcpy(both + size, both, size);
+	assert_int_equal(fd_write_all(end->socket, both, 2 * size), 0);
+	assert_int_equal(pv_next(end->pv, &event, &size), -EBADMSG);
+}
+
 static void test_parts(void **state)
 {
 	struct end *end = *state;
@@ -519,6 +578,8 @@ int main(void)
 		isolate_test(test_event_and_reply),
 		isolate_test(test_failure),
 		isolate_test(test_large_event_and_reply),
+		isolate_test(test_event_in_pieces),
+		isolate_test(test_more_than_an_event),
 		isolate_test(test_parts),
 		isolate_test(test_closed),
 		isolate_test(test_garbage),
