@@ -17,6 +17,7 @@ struct loop {
 	struct list deferred;
 	struct loop_timer **heap;
 	size_t heap_size, heap_capacity;
+	struct spin spin;
 	/* The turn that is being handled, so that a source removed by a callback is skipped. */
 	struct epoll_event events[LOOP_EVENTS];
 	int event_count;
@@ -29,6 +30,7 @@ int loop_new(struct loop **ret)
 	if (!loop)
 		return -ENOMEM;
 	list_init(&loop->deferred);
+	spin_init(&loop->spin);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll < 0) {
 		int r = -errno;
@@ -244,9 +246,48 @@ static int loop_patience(struct loop *loop)
 	return (int)min_of((at - now + 999) / 1000, (usec_t)60000);
 }
 
+static int loop_poll(struct loop *loop, int patience)
+{
+	return epoll_wait(loop->epoll, loop->events, LOOP_EVENTS, patience);
+}
+
+/* The number of events found before the time for it is over. */
+static int loop_spin(struct loop *loop)
+{
+	usec_t end = usec_monotonic() + SPIN_LONGEST;
+	int n;
+
+	do
+		n = loop_poll(loop, 0);
+	while (n == 0 && usec_monotonic() < end);
+	spin_tried(&loop->spin, n != 0);
+	return n;
+}
+
+static int loop_sleep(struct loop *loop, int patience)
+{
+	usec_t start = usec_monotonic();
+	int n = loop_poll(loop, patience);
+
+	spin_slept(&loop->spin, usec_monotonic() - start);
+	return n;
+}
+
+static int loop_wait(struct loop *loop)
+{
+	int patience = loop_patience(loop), n;
+
+	if (patience == 0)
+		return loop_poll(loop, 0);
+	if (!spin_pays(&loop->spin))
+		return loop_sleep(loop, patience);
+	n = loop_spin(loop);
+	return n == 0 ? loop_poll(loop, patience) : n;
+}
+
 static int loop_turn(struct loop *loop)
 {
-	loop->event_count = epoll_wait(loop->epoll, loop->events, LOOP_EVENTS, loop_patience(loop));
+	loop->event_count = loop_wait(loop);
 	if (loop->event_count < 0) {
 		loop->event_count = 0;
 		return errno == EINTR ? 0 : -errno;
@@ -261,6 +302,11 @@ static int loop_turn(struct loop *loop)
 	loop_run_timers(loop);
 	loop_run_deferred(loop);
 	return 0;
+}
+
+void loop_expect(struct loop *loop, enum spin_outlook outlook)
+{
+	loop->spin.outlook = outlook;
 }
 
 int loop_run(struct loop *loop)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "base/usec.h"
+#include "supervisor/loop/spin.h"
 
 #include <stdbool.h>
 
@@ -60,6 +61,9 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
 void loop_defer(struct loop *loop, struct loop_deferred *deferred, loop_deferred_fn run);
 void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred);
+
+/* What is likely to come next, see spin.h. */
+void loop_expect(struct loop *loop, enum spin_outlook outlook);
 
 /* Runs until loop_stop(). 0 or -errno of epoll itself. */
 int loop_run(struct loop *loop) MUST_CHECK;

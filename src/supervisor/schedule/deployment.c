@@ -202,6 +202,9 @@ static void isolate_move(struct deployment *d, struct isolate *isolate, struct l
 		d->registry->live++;
 	if (from && from != &d->ending && (!to || to == &d->ending))
 		d->registry->live--;
+	d->registry->running += (to == &d->busy || to == &d->launching);
+	d->registry->running -= (from == &d->busy || from == &d->launching);
+	registry_tell_outlook(d->registry);
 	list_remove(&isolate->link);
 	isolate->place = to;
 	if (to) {

@@ -31,6 +31,8 @@ struct registry {
 	struct function **functions; /* in order of name */
 	size_t count, capacity;
 	uint32_t live;           /* isolates of all functions, ending ones not counted */
+	uint32_t running;        /* of these, busy or launching */
+	uint32_t processors;     /* that this process may use */
 	struct list deployments; /* not COLD, least recently used first */
 	struct runtime_launches launches[RUNTIMES_MAX];
 	uint64_t log_lost; /* bytes of console output that were not kept */
@@ -61,6 +63,9 @@ struct function {
 /* registry.c */
 int registry_new(struct supervisor *supervisor, struct registry **ret) MUST_CHECK;
 struct registry *registry_free(struct registry *registry);
+
+/* After what runs has changed: the loop is to know how many processors that leaves. */
+void registry_tell_outlook(struct registry *registry);
 
 /* memory.c: looks after the memory budget once a second; to be called once the loop is there. 0 or
  * -errno. */

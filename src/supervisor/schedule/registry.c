@@ -9,7 +9,24 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
+
+static uint32_t processors_usable(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+void registry_tell_outlook(struct registry *registry)
+{
+	uint32_t others = max_of(registry->running, 1U); /* a client, where nothing runs */
+	enum spin_outlook outlook = registry->running > 0 ? SPIN_EXPECTING : SPIN_QUIET;
+
+	loop_expect(
+		registry->supervisor->loop, others < registry->processors ? outlook : SPIN_CROWDED);
+}
 
 int registry_new(struct supervisor *supervisor, struct registry **ret)
 {
@@ -18,9 +35,11 @@ int registry_new(struct supervisor *supervisor, struct registry **ret)
 	if (!registry)
 		return -ENOMEM;
 	registry->supervisor = supervisor;
+	registry->processors = processors_usable();
 	registry->uids.first = supervisor->rootless ? 0 : supervisor->options.first_uid;
 	list_init(&registry->deployments);
 	list_init(&registry->groups_leaving);
+	registry_tell_outlook(registry);
 	*ret = registry;
 	return 0;
 }
