@@ -91,6 +91,7 @@ def measure_mode(system, function, mode, options):
         failed = system.errors(function)
         with Sampler(system.roots, interval=0.5, baseline_kb=baseline_kb) as sampler:
             load = system.load(function, STEADY_CONNECTIONS if mode == "steady" else BURST_CONNECTIONS, seconds)
+            parts = system.memory_parts()
         failed = system.errors(function) - failed
         if load["count"]:
             check(system, function)
@@ -98,7 +99,7 @@ def measure_mode(system, function, mode, options):
     rate = load["requests_per_s"] * max(load["count"] - errors, 0) / load["count"] if load["count"] else 0.0
     used = sampler.summary()
     return {"ops_per_s": round(rate, 1), "errors": errors, "count": load["count"], "p50_us": load["p50_us"], "p99_us": load["p99_us"],
-            "memory": used, "ops_per_s_gb": per_gb(rate, used["pss_peak_mb"]), "ops_per_s_gb_mean": per_gb(rate, used["pss_mean_mb"])}
+            "memory": used, "parts": parts, "ops_per_s_gb": per_gb(rate, used["pss_peak_mb"]), "ops_per_s_gb_mean": per_gb(rate, used["pss_mean_mb"])}
 
 
 def per_gb(rate, mb):
@@ -176,6 +177,24 @@ def write(report, measured, options):
                              if each[mode][name].get("ops_per_s_gb")]) for name in options.systems], kind="bars", logy=True)
 
 
+def part_rows(result):
+    """Where polyvisor's memory is at the end of each load, and what the ratio would be if only its isolates counted."""
+    rows = []
+    for each in result["functions"]:
+        for mode in result["seconds"]:
+            own, process = each[mode].get("polyvisor", {}), each[mode].get("process", {})
+            parts = own.get("parts")
+            if not parts:
+                continue
+            sizes = {kind: mb for kind, (_, mb) in parts.items()}
+            alone = per_gb(own["ops_per_s"], sizes["isolate"])
+            rows.append([each["function"], mode, *(f"{sizes[kind]:,.1f} MB" for kind in ("supervisor", "helper", "runtime template", "function template")),
+                         f"{sizes['isolate']:,.1f} MB", parts["isolate"][0],
+                         f"{process['memory']['pss_peak_mb']:,.0f} MB" if "memory" in process else "–",
+                         tables.times(ratio(alone, process.get("ops_per_s_gb")))])
+    return rows
+
+
 def cells(results, name):
     each = results[name]
     if "failure" in each:
@@ -194,6 +213,11 @@ def table(result):
             head = f"{mode}: {result['connections'][mode]} connections for {seconds} s"
             parts.append(head + "\n\n" + tables.table(
                 ["FUNCTION", "SYSTEM", ">OPS/S", ">ERRORS", ">P50", ">P99", ">PSS PEAK", ">SYSTEM PEAK", ">OPS/S/GB", ">POLYVISOR/IT"], rows))
+    rows = part_rows(result)
+    if rows:
+        parts.append("Where polyvisor's memory is when the load ends, and the ratio that its isolates alone would have against process\n\n" + tables.table(
+            ["FUNCTION", "MODE", ">SUPERVISOR", ">HELPERS", ">RUNTIME TEMPLATES", ">FUNCTION TEMPLATES", ">ISOLATES", ">THEIR NUMBER",
+             ">PROCESS: ALL", ">RATIO OF ISOLATES ALONE"], rows))
     rows = [[each["mode"], each["language"], each["system"], tables.times(each["ratio"]), each["functions"], each["completed_nothing"] or "",
              tables.times(each["paper"])] for each in result["ratios"]]
     parts.append("polyvisor's ops/s/GB over each system's, geometric mean over functions\n\n" + tables.table(

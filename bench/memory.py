@@ -118,3 +118,9 @@ def kinds(supervisor):
         elif depth >= own:
             found[["runtime template", "function template", "isolate"][min(depth - own, 2)]].append(pid)
     return found
+
+
+def parts_mb(supervisor):
+    """{kind of process: (how many, their PSS in MB)} of a supervisor, which is itself one."""
+    found = {"supervisor": [supervisor], **kinds(supervisor)}
+    return {kind: (len(pids), round(pss_kb(pids) / 1024, 2)) for kind, pids in found.items()}

@@ -147,6 +147,10 @@ class System:
         """How many of its invocations have failed in ways that a load generator does not see."""
         return 0
 
+    def memory_parts(self):
+        """{kind of process: (how many, PSS in MB)}, for a system that consists of several."""
+        return {}
+
     def processes(self):
         roots = self.roots()
         return roots + memory.trees(roots)

@@ -3,6 +3,7 @@
 import pathlib
 
 import load
+import memory
 from supervisor import FUNCTIONS, Supervisor, zip_of
 from systems.base import Connections, Reply, System, header
 
@@ -47,6 +48,9 @@ class Polyvisor(System):
     def errors(self, function):
         stats = self.supervisor.function_stats(function.name)
         return stats["errors"] if stats else 0
+
+    def memory_parts(self):
+        return memory.parts_mb(self.supervisor.pid)
 
     def roots(self):
         return [self.supervisor.pid]
