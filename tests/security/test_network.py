@@ -551,11 +551,25 @@ def test_pasta_is_started_again(world, started):
     assert daemon.processes("pas") != [pasta]
 
 
+def test_pasta_is_there_only_when_a_function_sends(world, started):
+    daemon = started(world.daemon("--warm", "python"))
+    deploy(daemon)
+    assert refused(call(daemon, "reach", ("tcp", "127.0.0.1", 1)))
+    wait_for(lambda: daemon.processes("pas") == [])
+    start = time.monotonic()
+    assert call(daemon, "reach", ("tcp", SERVER, PORT)) == ["internet"]
+    assert time.monotonic() - start < 0.9, "the first packet was lost: its sender waited a second"
+    [pasta] = daemon.processes("pas")
+    assert call(daemon, "reach", ("tcp", SERVER, PORT)) == ["internet"]
+    assert daemon.processes("pas") == [pasta]
+
+
 def test_the_helper_is_started_again(world, started):
     daemon = started(world.daemon("--warm", "python"))
     deploy(daemon)
     assert call(daemon, "reach", ("tcp", SERVER, PORT)) == ["internet"]
-    [helper] = daemon.processes("polyvisor-net")
+    # Its children of a moment are called as it is, but come after it.
+    helper = min(daemon.processes("polyvisor-net"))
     kill(helper)
     daemon.await_log("the network helper ended with status 0x9; starting another")
     # What waits for the next one gets it, nothing of the first is left.
@@ -568,6 +582,9 @@ def test_nothing_is_left_of_a_supervisor_that_was_killed(world, started):
     daemon = started(world.daemon("--warm", "python"))
     deploy(daemon)
     assert call(daemon, "reach", ("tcp", SERVER, PORT)) == ["internet"]
+    # No child of a moment, which makes a network ahead, is to be among them.
+    wait_for(lambda: len(daemon.processes("polyvisor-net")) == len(daemon.processes("pas")) == 1)
+    wait_for(lambda: len(daemon.pairs()) == SPARES + 1)
     left = [*daemon.processes("polyvisor"), *daemon.processes("pas")]
     assert len(left) >= 5
     # The supervisor alone: what is in its pid namespace besides it must notice by itself.

@@ -94,8 +94,11 @@ static int helper_try(struct helper *helper, struct err *e)
 	/* The rules come before the way out. */
 	if (r == 0)
 		r = hub_refresh(hub, e);
-	if (r == 0 && hub->uplink <= 0)
+	if (r == 0 && hub->uplink <= 0 && hub->tap < 0) {
 		r = hub_connect(hub, e);
+		if (r == 0)
+			r = hub_rest(hub, e);
+	}
 	return r;
 }
 
@@ -116,6 +119,17 @@ static void helper_uplink_ended(struct helper *helper, usec_t *turn)
 	struct err e = { 0 };
 
 	hub_disconnect(&helper->hub, &e);
+	helper_tell_fault(helper, &e);
+	*turn = min_of(*turn, usec_monotonic() + HELPER_PAUSE);
+}
+
+/* The first packet of a function; until pasta is there, the others wait. */
+static void helper_wake(struct helper *helper, usec_t *turn)
+{
+	struct err e = { 0 };
+
+	if (hub_wake(&helper->hub, &e) == 0)
+		return;
 	helper_tell_fault(helper, &e);
 	*turn = min_of(*turn, usec_monotonic() + HELPER_PAUSE);
 }
@@ -161,13 +175,15 @@ static void helper_wait(struct helper *helper, usec_t *turn)
 		SUPERVISOR,
 		SOCKET,
 		MACHINE,
-		UPLINK
+		UPLINK,
+		TAP
 	};
 	struct pollfd watched[] = {
 		[SUPERVISOR] = { .fd = helper->supervisor_pidfd, .events = POLLIN },
 		[SOCKET] = { .fd = helper->socket, .events = POLLIN },
 		[MACHINE] = { .fd = helper->hub.machine_watch, .events = POLLIN },
 		[UPLINK] = { .fd = helper->hub.uplink_pidfd, .events = POLLIN },
+		[TAP] = { .fd = helper->hub.tap, .events = POLLIN },
 	};
 	usec_t now = usec_monotonic();
 	int wait = now < *turn ? (int)((*turn - now) / USEC_PER_MSEC) + 1 : 0;
@@ -179,6 +195,8 @@ static void helper_wait(struct helper *helper, usec_t *turn)
 		helper_end();
 	if (watched[UPLINK].revents)
 		helper_uplink_ended(helper, turn);
+	if (watched[TAP].revents)
+		helper_wake(helper, turn);
 	if (watched[MACHINE].revents || usec_monotonic() >= *turn) {
 		helper_turn(helper);
 		*turn = usec_monotonic() + HELPER_TURN;
@@ -200,7 +218,8 @@ _Noreturn void network_helper_run(struct child *child)
 		.machine_watch = -1,
 		.network = -1,
 		.uplink_pidfd = -1,
-		.uplink_complaints = -1 };
+		.uplink_complaints = -1,
+		.tap = -1 };
 	if (child->request->strings[0])
 		helper.hub.allowed = child->request->strings;
 	prctl(PR_SET_NAME, "polyvisor-net");

@@ -29,7 +29,6 @@
 #define HUB_UID 2147418112u
 
 #define HUB_PAIRS_TRIED 100
-#define HUB_CONNECT_LIMIT 500 /* times 10 ms, until pasta's interface is there; 50 ms are usual */
 
 #define HUB_LOOPBACK 1   /* numbers of interfaces */
 #define HUB_FUNCTION 100 /* eth0 of a function; small ones are of tunnels on some machines */
@@ -94,9 +93,7 @@ static int hub_mount(struct hub *hub, struct err *e)
 		     : 0;
 }
 
-/* Lets a child do it in the hub: who has entered that as an ordinary user may not come back to the
- * machine's network. 0 or the -errno of the work. */
-static int hub_run(struct hub *hub, int (*work)(struct hub *hub, void *data), void *data)
+int hub_run(struct hub *hub, int (*work)(struct hub *hub, void *data), void *data)
 {
 	int status, r;
 	pid_t pid = fork();
@@ -113,7 +110,7 @@ static int hub_run(struct hub *hub, int (*work)(struct hub *hub, void *data), vo
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
-static int become_nobody_else(const struct hub *hub)
+int hub_become_nobody_else(const struct hub *hub)
 {
 	if (!hub->root)
 		return 0;
@@ -128,7 +125,7 @@ static int become_nobody_else(const struct hub *hub)
 static int holder_enter(const struct hub *hub)
 {
 	char map[32];
-	int r = become_nobody_else(hub);
+	int r = hub_become_nobody_else(hub);
 
 	if (r < 0)
 		return r;
@@ -255,130 +252,6 @@ int hub_build(struct hub *hub, struct err *e)
 		     : 0;
 }
 
-static _Noreturn void uplink_execute(const struct hub *hub, int complaints)
-{
-	static const char *const fixed[] = { "-f", "-q", "-4", "-I", "tap", "-t", "none", "-u",
-		"none", "-T", "none", "-U", "none", "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
-		"--no-ndp", "--no-ra" };
-	const char *argv[array_size(fixed) + 5];
-	char *const environment[] = { NULL };
-	char holder[16];
-	size_t n = 0;
-
-	argv[n++] = hub->tools.pasta;
-	for (size_t i = 0; i < array_size(fixed); i++)
-		argv[n++] = fixed[i];
-	if (hub->resolvers.loopback) {
-		argv[n++] = "--dns-forward";
-		argv[n++] = "100.64.0.4";
-	}
-	snprintf(holder, sizeof(holder), "%d", hub->holder);
-	argv[n++] = holder;
-	argv[n] = NULL;
-	signal(SIGPIPE, SIG_DFL); /* pasta takes one that is ignored for an error */
-	if (become_nobody_else(hub) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-		dup2(complaints, 1) >= 0 && dup2(complaints, 2) >= 0 &&
-		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-		execve(argv[0], (char *const *)argv, environment);
-	dprintf(complaints, "%s\n", strerror(errno));
-	_exit(127);
-}
-
-static int uplink_start(struct hub *hub)
-{
-	_cleanup_close_ int complaints = -1;
-	int pipes[2];
-
-	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	complaints = pipes[1];
-	hub->uplink_complaints = pipes[0];
-	hub->uplink = fork();
-	if (hub->uplink == 0)
-		uplink_execute(hub, complaints);
-	if (hub->uplink < 0)
-		return -errno;
-	hub->uplink_pidfd = (int)syscall(SYS_pidfd_open, hub->uplink, 0);
-	return hub->uplink_pidfd < 0 ? -errno : 0;
-}
-
-/* The first line since the last call; the pipe takes what fits and pasta does not wait for it. Where
- * there is no system log it complains about that, too. */
-static void uplink_listen(struct hub *hub, char *line, size_t size)
-{
-	char text[4096];
-	ssize_t n;
-
-	*line = '\0';
-	while ((n = read(hub->uplink_complaints, text, sizeof(text) - 1)) > 0) {
-		char *rest = text, *each;
-
-		text[n] = '\0';
-		while (!*line && (each = strsep(&rest, "\n")))
-			if (*each && strncmp(each, "Failed to send", 14) != 0)
-				snprintf(line, size, "%s", each);
-	}
-}
-
-void hub_disconnect(struct hub *hub, struct err *e)
-{
-	char line[256] = "";
-	int status = 0;
-
-	if (hub->uplink <= 0)
-		return;
-	syscall(SYS_pidfd_send_signal, hub->uplink_pidfd, SIGKILL, NULL, 0);
-	while (waitpid(hub->uplink, &status, 0) < 0 && errno == EINTR)
-		continue;
-	uplink_listen(hub, line, sizeof(line));
-	err_set(e, -ECHILD, "pasta ended with status %#x%s%s", (unsigned)status, *line ? ": " : "",
-		line);
-	hub->uplink = 0;
-	hub->uplink_pidfd = fd_close(hub->uplink_pidfd);
-	hub->uplink_complaints = fd_close(hub->uplink_complaints);
-}
-
-static int uplink_configure(int index)
-{
-	struct links_batch batch = { .count = 0 };
-
-	links_raise(&batch, index, LINKS_MTU);
-	links_add_address(&batch, index, address_of(RULES_HUB));
-	links_add_route(&batch, index, address_of(INADDR_ANY), address_of(RULES_UPLINK));
-	return links_run(&batch);
-}
-
-/* Waits for pasta's interface: -ECHILD when pasta ends instead. */
-static int uplink_join(struct hub *hub, void *data)
-{
-	struct pollfd end = { .fd = hub->uplink_pidfd, .events = POLLIN };
-
-	(void)data;
-	for (int i = 0; i < HUB_CONNECT_LIMIT; i++) {
-		unsigned index = if_nametoindex("tap");
-
-		if (index)
-			return uplink_configure((int)index);
-		if (poll(&end, 1, 10) > 0)
-			return -ECHILD;
-	}
-	return -ETIMEDOUT;
-}
-
-int hub_connect(struct hub *hub, struct err *e)
-{
-	int r = uplink_start(hub);
-
-	if (r == 0)
-		r = hub_run(hub, uplink_join, NULL);
-	if (r == 0)
-		return 0;
-	if (r != -ECHILD)
-		err_errno(e, r, "pasta cannot be connected");
-	hub_disconnect(hub, r == -ECHILD ? e : NULL);
-	return r;
-}
-
 static void local_append(void *data, struct in_addr address, unsigned bits)
 {
 	char text[INET_ADDRSTRLEN];
@@ -396,7 +269,6 @@ int hub_refresh(struct hub *hub, struct err *e)
 {
 	_cleanup_buffer_ struct buffer local = { 0 };
 	struct resolvers resolvers;
-	char line[64];
 	int r;
 
 	links_drain(hub->machine_watch);
@@ -405,8 +277,7 @@ int hub_refresh(struct hub *hub, struct err *e)
 		r = -ENOMEM;
 	if (r < 0)
 		return err_errno(e, r, "the addresses of this machine cannot be read");
-	if (hub->uplink > 0)
-		uplink_listen(hub, line, sizeof(line));
+	hub_drain_complaints(hub);
 	resolvers_read(&resolvers);
 	if (hub->refreshed && resolvers_equal(&resolvers, &hub->resolvers) &&
 		buffer_equal(&local, &hub->local))

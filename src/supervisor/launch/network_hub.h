@@ -7,6 +7,8 @@
  *
  *     function: eth0 100.64.x.y --- hub: pvN ... rules ... tap 100.64.0.2 --- pasta --- machine
  *
+ * Pasta takes 20 MB, so it is there only once a function sends something out (network_uplink.c).
+ *
  * The hub has a user namespace around it, whose owner pasta is: so it may enter without any right. As
  * root that is an id which nothing else has, since pasta refuses to be root; else it is the
  * supervisor's. A process of that id, the holder, keeps both namespaces and is how pasta finds them.
@@ -33,6 +35,7 @@ struct hub {
 	pid_t holder, uplink;            /* 0: there is none */
 	int uplink_pidfd;
 	int uplink_complaints; /* what pasta says */
+	int tap;               /* watched while there is no pasta; else -1 */
 	/* What the rules know of the machine. */
 	bool refreshed;
 	struct resolvers resolvers;
@@ -47,11 +50,27 @@ int hub_check(struct hub *hub, struct err *e) MUST_CHECK;
  * its own. 0 or -errno with the sentence; may be tried again. */
 int hub_build(struct hub *hub, struct err *e) MUST_CHECK;
 
-/* Starts pasta and waits until its interface is there and configured. 0 or -errno. */
+/* Starts pasta and waits until it is at the tap. 0 or -errno. */
 int hub_connect(struct hub *hub, struct err *e) MUST_CHECK;
 
 /* Ends pasta, if it has not ended yet; its words are the sentence. */
 void hub_disconnect(struct hub *hub, struct err *e);
+
+/* Ends pasta and watches the tap: it is readable once somebody sends something out. 0 or -errno. */
+int hub_rest(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* Connects again, and sends on what was sent meanwhile. 0 or -errno. */
+int hub_wake(struct hub *hub, struct err *e) MUST_CHECK;
+
+/* Empties pasta's pipe, which nobody waits for. */
+void hub_drain_complaints(struct hub *hub);
+
+/* Lets a child do it in the hub: who has entered that as an ordinary user may not come back to the
+ * machine's network. 0 or the -errno of the work. */
+int hub_run(struct hub *hub, int (*work)(struct hub *hub, void *data), void *data) MUST_CHECK;
+
+/* Gives up root for the id of the hub's own. 0 or -errno. */
+int hub_become_nobody_else(const struct hub *hub) MUST_CHECK;
 
 /* Reads what the machine's addresses and resolvers are, and tells the rules of a change. 0 or -errno. */
 int hub_refresh(struct hub *hub, struct err *e) MUST_CHECK;
