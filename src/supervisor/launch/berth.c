@@ -30,6 +30,12 @@ struct berth *berth_free(struct berth *berth)
 	return NULL;
 }
 
+void berth_let_go(struct berth *berth)
+{
+	berth->pid_namespace = fd_close(berth->pid_namespace);
+	berth->mount_namespace = fd_close(berth->mount_namespace);
+}
+
 void berth_end(struct berth *berth)
 {
 	process_kill(&berth->process);

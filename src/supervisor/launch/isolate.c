@@ -374,6 +374,8 @@ int isolate_clone(struct function_template *t, struct kit *kit, struct berth *be
 		kit_done_but_tmp(kit);
 	else
 		kit_done(kit);
+	if (r == 0 && berth)
+		berth_let_go(berth);
 	if (r < 0) {
 		if (isolate)
 			isolate_free(isolate);
