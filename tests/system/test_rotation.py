@@ -3,7 +3,8 @@
 import pathlib
 import time
 
-from languages import create
+import pytest
+from languages import LANGUAGES, create, create_probe
 
 CODE = b"""
 def handler(event, context):
@@ -65,3 +66,16 @@ def test_by_age(own_daemon):
     layout(daemon, "c")
     wait_for_boots(daemon, 2)
     assert layout(daemon, "d") != first
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=[language.name for language in LANGUAGES])
+def test_functions_are_launched_after_their_runtime_template_has_ended(own_daemon, tmp_path, language):
+    """What they have open was open in it, on mounts that have gone with it."""
+    daemon = own_daemon("--warm", language.name, "--rotate-seconds", "1")
+    name = create_probe(daemon, language, tmp_path, Tags={"polyvisor:isolation": "request"})
+    assert daemon.invoke(name, {"a": 1}).json() == {"a": 1}
+    time.sleep(1.1)
+    for turn in range(2):  # the first is made of the old one, and has a new one made
+        daemon.invoke(create_probe(daemon, language, tmp_path, f"another-{turn}"), {})
+        time.sleep(1.5)
+    assert daemon.invoke(name, {"a": 2}).json() == {"a": 2}

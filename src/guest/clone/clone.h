@@ -113,8 +113,9 @@ struct clone_descriptor {
 /*
  * In the child, or in a process that will not be cloned again: gives this process open file
  * descriptions of its own at the numbers that the survey found, after the replacements are in
- * place; dups of a replaced one follow it. Regular files are opened again through /proc/self/fd, so
- * /proc must be mounted and the files still be readable to this process (Landlock included).
+ * place; dups of a replaced one follow it. Regular files are opened again, by their path if it leads
+ * to them here, else through /proc/self/fd, so /proc must be mounted and the files still be readable
+ * to this process (Landlock included).
  * Returns 0 or -errno; *ret_failed_fd is then the number it failed on, and the process is of no use.
  */
 int clone_remake_descriptors(struct clone_template *t, const struct clone_descriptor *replacements,

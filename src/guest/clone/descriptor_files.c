@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Of the flags of a description, those that matter to a second open. */
@@ -36,6 +38,42 @@ static int file_open(const struct descriptor *d)
 	return fd == -ENOENT ? file_open_under("thread-self", d) : fd;
 }
 
+/*
+ * In a clone with mounts of its own the file is opened by its path: through /proc it would stay on the
+ * mount of the template, which is detached when that one ends. Files on a detached mount have no way to
+ * the root that Landlock looks for.
+ */
+static int file_open_here(const struct descriptor *d)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+
+	if (!d->file.path)
+		return -ENOENT;
+	fd = open(d->file.path, (d->status & FLAGS_KEPT) | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	if (status.st_ino != d->inode || status.st_dev != d->device)
+		return -ENOENT;
+	return take_fd(&fd);
+}
+
+/* Where it is, as a path that the clones of this process are to open. NULL if that cannot be told. */
+static const char *file_path(struct survey *s, const struct descriptor *d)
+{
+	char link[64], path[PATH_MAX], *kept;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", d->number);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0 || path[0] != '/')
+		return NULL;
+	kept = arena_alloc(&s->t->arena, (size_t)n + 1);
+	if (kept)
+		memcpy(kept, path, (size_t)n);
+	return kept;
+}
+
 /* What cannot be opened a second time (another user's, a lease) is found out here, not in a clone.
  */
 static int file_survey(struct survey *s, struct descriptor *d)
@@ -50,17 +88,20 @@ static int file_survey(struct survey *s, struct descriptor *d)
 		return 0;
 	}
 	fd_close(fd);
-	d->offset = lseek(d->number, 0, SEEK_CUR);
+	d->file.offset = lseek(d->number, 0, SEEK_CUR);
+	d->file.path = file_path(s, d);
 	return 0;
 }
 
 static int file_remake(const struct descriptor *d)
 {
-	int fd = file_open(d);
+	int fd = file_open_here(d);
 
 	if (fd < 0)
+		fd = file_open(d);
+	if (fd < 0)
 		return fd;
-	if (d->offset > 0 && lseek(fd, d->offset, SEEK_SET) < 0) {
+	if (d->file.offset > 0 && lseek(fd, d->file.offset, SEEK_SET) < 0) {
 		int r = -errno;
 
 		fd_close(fd);

@@ -77,7 +77,10 @@ struct descriptor {
 	struct content *content;  /* what can be read from it */
 	int capacity;             /* of a pipe, if not the usual one */
 	union {
-		off_t offset; /* of a file */
+		struct {
+			off_t offset;
+			const char *path; /* NULL: it has none that is known */
+		} file;
 		struct {
 			uint64_t count;
 			bool semaphore;
