@@ -138,7 +138,8 @@ def test_launches_at_once_do_without(daemon):
         ready(daemon, name)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             seen = list(pool.map(lambda _: daemon.invoke(name, {"do": "look"}).json()["pid"], range(12)))
-        assert set(seen) == {1, 2} and seen.count(2) <= 2, seen
+        # Where the clients pause for three milliseconds, another is there.
+        assert set(seen) == {1, 2} and seen.count(2) < seen.count(1), seen
 
 
 def test_a_handler_of_signals_works(daemon):

@@ -368,7 +368,7 @@ static void deployment_template_refused(
 		list_for_each_safe (isolate, following, lists[i], link)
 			if (isolate->launch_sequence == sequence &&
 				isolate->state == ISOLATE_LAUNCHING) {
-				d->without_berths |= isolate->berth != NULL;
+				d->berth_failures += isolate->berth != NULL;
 				isolate_refused(isolate, e);
 			}
 }
@@ -602,6 +602,7 @@ static struct isolate_event deployment_event(struct deployment *d, struct invoca
 }
 
 #define BERTH_CALM (3 * USEC_PER_MSEC) /* without an event, until a berth is made */
+#define BERTH_FAILURES 3 /* after which no more are made: one may die at any time, all do not */
 
 /* Whether the next invocation would need a launch, which a berth could be made for now. */
 static bool deployment_is_calm(const struct deployment *d)
@@ -616,7 +617,7 @@ static void deployment_berth_ended(struct berth *berth)
 	struct deployment *d = berth->owner;
 
 	if (berth->failure.code) {
-		d->without_berths = true;
+		d->berth_failures++;
 		function_note(d->function, "polyvisor: %s; launches take a little longer for that",
 			berth->failure.text);
 	}
@@ -649,8 +650,8 @@ static void deployment_calm_over(struct loop_timer *timer)
 
 void deployment_keep_berth(struct deployment *d)
 {
-	if (d->berth || d->without_berths || d->calm.index || !deployment_is_calm(d) ||
-		!d->template->confined)
+	if (d->berth || d->berth_failures >= BERTH_FAILURES || d->calm.index ||
+		!deployment_is_calm(d) || !d->template->confined)
 		return;
 	/* Without memory for the timer there is no berth, and none is needed. */
 	(void)!loop_timer_set(d->registry->supervisor->loop, &d->calm,

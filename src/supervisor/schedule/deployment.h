@@ -60,9 +60,9 @@ struct deployment {
 	struct cgroup_entry entry;    /* of the group, while something is to enter it */
 	struct kit kit;               /* the next launch's */
 	struct cgroup_slot kit_slot;
-	struct berth *berth;    /* the next launch's that an invocation waits for; NULL: none yet */
-	bool without_berths;    /* they cannot be made, or not be used, here */
-	struct loop_timer calm; /* until there is time to make one */
+	struct berth *berth; /* the next launch's that an invocation waits for; NULL: none yet */
+	unsigned berth_failures; /* could not be made, or not be used */
+	struct loop_timer calm;  /* until there is time to make one */
 	struct loop_deferred make_kit, freeing;
 	struct list idle;      /* isolates that served; the most recent last */
 	struct list spare;     /* isolates that are ready and never served */
