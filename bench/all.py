@@ -29,7 +29,7 @@ STEPS = {
     "launches": ([], ["--quick"], 240),
     "throughput": (["--rounds", "2"], ["--quick"], 240),
     "density": ([], ["--quick"], 420),
-    "efficiency": (["--functions", SHORT_FUNCTIONS, "--systems", "polyvisor,process", "--seconds", "4"], ["--quick"], 330),
+    "efficiency": (["--functions", SHORT_FUNCTIONS, "--seconds", "3"], ["--quick"], 400),
     "replay": (["--systems", "polyvisor,process"], ["--quick"], 330),
     "peers": (["--seconds", "120"], ["--quick"], 160),
 }
