@@ -77,13 +77,11 @@ static int uplink_start(struct hub *hub)
 	complaints = pipes[1];
 	hub->uplink_complaints = pipes[0];
 	/* In a pid namespace of its own, since pasta has children at its start that outlive a kill. */
-	hub->uplink = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, 0);
+	hub->uplink = (pid_t)syscall(
+		SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL, &hub->uplink_pidfd, NULL, 0);
 	if (hub->uplink == 0)
 		uplink_execute(hub, complaints);
-	if (hub->uplink < 0)
-		return -errno;
-	hub->uplink_pidfd = (int)syscall(SYS_pidfd_open, hub->uplink, 0);
-	return hub->uplink_pidfd < 0 ? -errno : 0;
+	return hub->uplink < 0 ? -errno : 0;
 }
 
 /* The first line since the last call; the pipe takes what fits and pasta does not wait for it. Where
